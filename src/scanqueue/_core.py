@@ -1,0 +1,498 @@
+"""The inside of a service: what all of its threads share, and the transactions they run."""
+
+from __future__ import annotations
+
+import logging
+from datetime import UTC, timedelta
+from typing import TYPE_CHECKING, TypeVar
+from uuid import UUID, uuid4
+
+import attrs
+
+from scanqueue import _rules, _sync
+from scanqueue._context import LiveContext
+from scanqueue._hub import Hub
+from scanqueue._keeper import Keeper
+from scanqueue._validate import wrong_value
+from scanqueue.errors import QueueClosedError, TaskNotFoundError
+from scanqueue.models import SubmitOutcome, TaskStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from contextlib import AbstractContextManager
+    from datetime import datetime
+
+    from scanqueue._rules import Ending
+    from scanqueue._workers import Workers
+    from scanqueue.models import LibraryId, ScanScope, TaskPriority, WhenRunning
+    from scanqueue.protocols import Clock, TaskStore, TaskTable, TaskView
+    from scanqueue.records import TaskRecord
+
+T = TypeVar("T")
+
+logger = logging.getLogger(__name__)
+
+SWEEP_BATCH = 500
+"""How many pending tasks a shutdown ends in one transaction, so that readers get in between."""
+
+FIRST_RETRY = 1.0
+LAST_RETRY = 30.0
+"""Seconds between two tries of a store that fails: they double from the first to the last."""
+
+
+@attrs.frozen(kw_only=True)
+class Settings:
+    """What a service was made with."""
+
+    max_running: int | None
+    retention: timedelta
+    max_pending: int | None
+    max_interruptions: int
+
+
+class Core:
+    """The state of one service, and every transaction that it runs.
+
+    Thread-safety: any thread. `hub.lock` protects what the hub says; `scans` and `dirty` are only
+    changed by single operations that are atomic; all else is set once, or in `after_fork`.
+    """
+
+    def __init__(self, store: TaskStore, clock: Clock, settings: Settings) -> None:
+        self.store = store
+        self.clock = clock
+        self.settings = settings
+        self.forked = False
+        self.started = False
+        self.workers: Workers | None = None
+        self._begin()
+        self.now()  # a clock that cannot tell the time is refused at once
+
+    def _begin(self) -> None:
+        self.hub = Hub()
+        self.scans: dict[UUID, LiveContext] = {}
+        """The scans of this process whose end is not recorded yet, by task."""
+        self.dirty: set[LiveContext] = set()
+        """Those that reported something that is not published."""
+        self._inside = _sync.Local()
+        """`scan`: the scan that the calling thread is inside of, or None."""
+        self.keeper = Keeper(self)
+        self.owner = uuid4().hex
+        self.shutdown_returned = False
+        self.retired = False
+        self.ready = False
+        """Whether the store is open, and this is the process that opened it."""
+        self._opening = _sync.Lock()
+        """Held while the store is opened, so that it is opened once."""
+
+    def after_fork(self) -> None:
+        """Begin anew in a forked child, or, if threads were left behind, close this copy."""
+        self.ready = False
+        if self.started or self.hub.closed:
+            self.forked = True
+        else:
+            self.store.after_fork()
+            self._begin()
+
+    # --- time ---
+
+    def now(self) -> datetime:
+        """Return the moment, in UTC, whatever the clock says it in."""
+        moment = self.clock.now()
+        if moment.tzinfo is UTC:
+            return moment
+        if moment.utcoffset() is None:
+            wrong_value("clock.now()", moment, "an aware datetime in UTC")
+        return moment.astimezone(UTC)
+
+    def deadline(self, timeout: float | None) -> float | None:
+        """Return the moment of the monotonic clock that a timeout means."""
+        return None if timeout is None else self.clock.monotonic() + timeout
+
+    def is_past(self, deadline: float | None) -> bool:
+        """Return whether a deadline has come."""
+        return deadline is not None and self.clock.monotonic() >= deadline
+
+    # --- the store ---
+
+    def open(self) -> None:
+        """Make the store ready; the first call of a process opens it.
+
+        Raises:
+            QueueClosedError: This is a forked child's copy of a service that was started.
+            StoreError: The store cannot be used.
+        """
+        self.refuse_if_forked()
+        first_revision = int(self.now().timestamp() * 1000)
+        with self._opening:
+            if not self.ready:
+                self.store.open(self.owner, first_revision)
+                self.store.attach(self.keeper.look)
+                self.ready = True
+
+    def read(self) -> AbstractContextManager[TaskView]:
+        """Return one moment of the queue, with the progress of its scans up to date."""
+        if not self.ready:
+            self.open()
+        if self.dirty:
+            self.publish_due()
+        return self.store.read()
+
+    def write(self) -> AbstractContextManager[TaskTable]:
+        """Return a transaction; what is in it must be safe once it is left."""
+        if not self.ready:
+            self.open()
+        return self.store.write()
+
+    def refuse_if_forked(self) -> None:
+        """Raise if this is a forked child's copy of a service that was started."""
+        if self.forked:
+            message = "this queue belongs to the parent process; make one in the child"
+            raise QueueClosedError(message)
+
+    def refuse_if_closed(self) -> None:
+        """Raise if the queue was shut down. Asked inside a transaction, it holds for all of it."""
+        if self.hub.closed:
+            message = "the queue was shut down"
+            raise QueueClosedError(message)
+
+    def _prune(self, table: TaskTable, now: datetime) -> None:
+        _rules.prune(table, now - self.settings.retention)
+
+    def prune_all(self) -> None:
+        """Delete all that is past the retention, in batches."""
+        before = self.now() - self.settings.retention
+        while True:
+            with self.write() as table:
+                if self.hub.closed or _rules.prune(table, before) < _rules.PRUNE_BATCH:
+                    return
+
+    # --- submitting and cancelling ---
+
+    def submit(
+        self,
+        library_id: LibraryId,
+        priority: TaskPriority,
+        scope: ScanScope,
+        when_running: WhenRunning,
+    ) -> tuple[TaskRecord, SubmitOutcome]:
+        """Queue a scan, or find the task that covers it."""
+        now = self.now()
+        hub = self.hub
+        joined = None
+        if self.store.durable:
+            # A read is much cheaper than a write, and a duplicate changes nothing.
+            with self.read() as view:
+                self.refuse_if_closed()
+                joined = _rules.covering(view, library_id, priority, scope, when_running)
+        if joined is not None:
+            task, outcome = joined, SubmitOutcome.JOINED
+        else:
+            with self.write() as table:
+                self.refuse_if_closed()
+                task, outcome = _rules.submit(
+                    table,
+                    library_id,
+                    priority,
+                    scope,
+                    when_running,
+                    now=now,
+                    new_id=uuid4,
+                    max_pending=self.settings.max_pending,
+                )
+        with hub.lock:
+            hub.submitted[outcome] += 1
+            if outcome is not SubmitOutcome.JOINED:
+                hub.tell(work=outcome is not SubmitOutcome.UPGRADED)
+        return task, outcome
+
+    def cancel(self, task_id: UUID) -> TaskRecord:
+        """Cancel a task; its scanner, if it has one, is asked to stop."""
+        self._publish_before_end(self.scans.get(task_id))
+        now = self.now()
+        with self.write() as table:
+            self.refuse_if_closed()
+            task = _rules.cancel(table, task_id, now=now)
+            self._prune(table, now)
+        self._stopped([task])
+        return task
+
+    def cancel_library(self, library_id: LibraryId) -> list[TaskRecord]:
+        """Cancel the active tasks of a library in one transaction."""
+        for context in list(self.scans.values()):
+            if context.library_id == library_id:
+                self._publish_before_end(context)
+        now = self.now()
+        with self.write() as table:
+            self.refuse_if_closed()
+            tasks = _rules.cancel_library(table, library_id, now=now)
+            self._prune(table, now)
+        self._stopped(tasks)
+        return tasks
+
+    def _stopped(self, tasks: Iterable[TaskRecord]) -> None:
+        """Tell the scanners of tasks that were ended, and everybody else."""
+        for task in tasks:
+            context = self.scans.get(task.id)
+            if context is not None:
+                context.stop()
+        with self.hub.lock:
+            self.hub.count_ended(tasks)
+            self.hub.tell()
+
+    def set_paused(self, paused: bool) -> None:  # noqa: FBT001 - a state, not a switch
+        """Hold new scans back, or no longer."""
+        with self.write() as table:
+            self.refuse_if_closed()
+            table.set_paused(paused)
+        with self.hub.lock:
+            self.hub.tell_all()
+
+    # --- running ---
+
+    def claim(self) -> LiveContext | None:
+        """Take the next task, if there is one; its scan is in `scans` until its end is recorded."""
+        hub = self.hub
+        with hub.lock:
+            if hub.closed:
+                return None
+            hub.claiming += 1
+        context = None
+        try:
+            now = self.now()
+            with self.write() as table:
+                claimed = _rules.claim(
+                    table, self.owner, now=now, max_running=self.settings.max_running
+                )
+                if claimed is not None:
+                    context = LiveContext(*claimed, desk=self)
+                    # Here, not after the commit: a cancel that comes next must find it.
+                    self.scans[context.slot.task_id] = context
+        except BaseException:
+            if context is not None:
+                del self.scans[context.slot.task_id]
+            raise
+        finally:
+            with hub.lock:
+                hub.claiming -= 1
+                if context is not None or hub.closed:
+                    hub.tell()
+        return context
+
+    def enter_scan(self, context: LiveContext | None) -> None:
+        """Note that the calling thread is inside of a scan, or of none."""
+        self._inside.scan = context
+
+    def current_scan(self) -> LiveContext | None:
+        """Return the scan that the calling thread is inside of, or None."""
+        return getattr(self._inside, "scan", None)
+
+    def finish(self, context: LiveContext, ending: Ending) -> None:
+        """Record that a scanner returned, and free its slot."""
+        context.close()
+        slot = context.slot
+        now = self.now()
+        with self.write() as table:
+            if context.is_shut_down:
+                _rules.stop(table, slot, now=now, durable=self.store.durable)
+            task = _rules.finish(table, slot, ending, context.progress(), now=now)
+            self._prune(table, now)
+            frees_work = (
+                self.settings.max_running is not None
+                or table.pending_of(slot.library_id) is not None
+            )
+        del self.scans[slot.task_id]
+        self.dirty.discard(context)
+        hub = self.hub
+        with hub.lock:
+            # From any other state than RUNNING it had ended, or was sent back, before.
+            if task is not None and task.status in (TaskStatus.COMPLETED, TaskStatus.FAILED):
+                hub.count_ended([task])
+            hub.tell(work=frees_work)
+        if self.shutdown_returned and not self.scans:
+            self.retire()
+
+    # --- shutting down ---
+
+    def close(self) -> None:
+        """Take no more submissions, and claim no more tasks."""
+        with self.hub.lock:
+            self.hub.closed = True
+            self.hub.tell_all()
+
+    def end_pending(self) -> bool:
+        """End some of the pending tasks; return whether there may be more."""
+        now = self.now()
+        with self.write() as table:
+            tasks = _rules.end_pending(table, now=now, limit=SWEEP_BATCH)
+        self._stopped(tasks)
+        return len(tasks) == SWEEP_BATCH
+
+    def ask_to_stop(self) -> None:
+        """Ask the scans of this process to stop; their tasks end, or wait for the next start."""
+        for context in list(self.scans.values()):
+            self._publish_before_end(context)
+            context.shut_down()
+            now = self.now()
+            try:
+                with self.write() as table:
+                    task = _rules.stop(table, context.slot, now=now, durable=self.store.durable)
+            except Exception:
+                logger.exception("the store failed; it learns of the shutdown when the scan ends")
+            else:
+                with self.hub.lock:
+                    self.hub.count_ended([task] if task and task.status.is_ended else [])
+            context.stop()
+        self.wake()
+
+    def finish_telling(self) -> None:
+        """Let those go who wait: nothing more will come."""
+        with self.hub.lock:
+            self.hub.finished = True
+            self.hub.tell_all()
+
+    def retire(self) -> None:
+        """Give up the store, after the last scan."""
+        self.finish_telling()
+        with self._opening:
+            gives_up = self.ready and not self.retired
+            self.retired = True
+        if gives_up:
+            self.store.close()
+
+    # --- progress ---
+
+    def touched(self, context: LiveContext) -> None:
+        """Publish what a scan reported: now, or when its interval is over."""
+        if self.forked:
+            return
+        if self.clock.monotonic() >= context.due:
+            self.publish(context)
+        else:
+            self.dirty.add(context)
+            self.keeper.wake()
+
+    def publish_due(self) -> None:
+        """Publish what scans reported, where the interval since the last time is over."""
+        now = self.clock.monotonic()
+        for context in list(self.dirty):
+            if now >= context.due:
+                self.publish(context)
+
+    def publish(self, context: LiveContext) -> None:
+        """Publish the progress of a scan. A store that fails loses it: the next one will do."""
+        self.dirty.discard(context)
+        context.due = self.clock.monotonic() + self.store.progress_interval
+        try:
+            with self.store.write(sync=False) as table:
+                # Taken inside, so that of two publications the later one has the later numbers.
+                task = _rules.report(table, context.slot, context.progress())
+        except Exception:
+            logger.warning("progress was lost: the store failed", exc_info=True)
+            return
+        if task is not None:
+            with self.hub.lock:
+                self.hub.tell()
+
+    def _publish_before_end(self, context: LiveContext | None) -> None:
+        if context is not None and context.is_dirty:
+            self.publish(context)
+
+    # --- waiting ---
+
+    def wait_for(self, look: Callable[[], T | None], deadline: float | None) -> T | None:
+        """Call `look` now and after every change, until it has an answer or the deadline comes."""
+        while True:
+            seen = self.hub.news_seq
+            answer = look()
+            if answer is not None or self.is_past(deadline):
+                return answer
+            self.hub.wait_for_news(self.clock, seen, deadline)
+
+    def wait_in_scan(self, done: Callable[[], bool], seconds: float) -> None:
+        """Wait until `done()`, at most so long by the clock."""
+        self.wait_for(lambda: done() or None, self.deadline(seconds))
+
+    def wake(self) -> None:
+        """Have everybody who waits look again."""
+        with self.hub.lock:
+            self.hub.tell()
+
+    def persist(self, operation: Callable[[], T], *, until_closed: bool) -> T | None:
+        """Call an operation until the store lets it through; what fails is logged once.
+
+        Args:
+            operation: What to do.
+            until_closed: Whether to give up, and return None, once the queue is closed.
+        """
+        delay = FIRST_RETRY
+        while True:
+            try:
+                return operation()
+            except Exception:
+                if delay == FIRST_RETRY:
+                    logger.exception("the store failed; trying again until it works")
+            if until_closed and self.hub.closed:
+                return None
+            self.wait_for(lambda: (until_closed and self.hub.closed) or None, self.deadline(delay))
+            delay = min(2 * delay, LAST_RETRY)
+
+    def settled(self, task_id: UUID, *, quiet: bool) -> TaskRecord | None:
+        """Return a task that has ended, and with `quiet` holds no slot; None: not yet.
+
+        Raises:
+            TaskNotFoundError: There is no such task.
+            QueueClosedError: It will not end here any more.
+        """
+        finished = self.hub.finished
+        with self.read() as view:
+            task = view.get(task_id)
+        if task is None:
+            raise TaskNotFoundError(task_id)
+        if task.status.is_ended:
+            return None if quiet and task.holds_slot else task
+        sent_back = self.hub.closed and task.status is TaskStatus.PENDING and self.store.durable
+        if finished or sent_back:
+            message = f"the queue was shut down before task {task_id} had ended"
+            raise QueueClosedError(message)
+        return None
+
+    def refuse_to_wait_for_itself(self, task_id: UUID) -> None:
+        """Raise if the caller is inside a scan of the task's library: it would wait for itself."""
+        scan = self.current_scan()
+        if scan is None:
+            return
+        with self.read() as view:
+            task = view.get(task_id)
+        if task is not None and task.library_id == scan.library_id:
+            message = (
+                f"a scan of library {scan.library_id!r} must not wait for a task of the same"
+                " library, which cannot end before it"
+            )
+            raise RuntimeError(message)
+
+    # --- other processes ---
+
+    def look_around(self) -> None:
+        """Act on what other processes may have done: cancels, submissions, changes."""
+        contexts = list(self.scans.values())
+        with self.store.read() as view:
+            lost = [c for c in contexts if not _rules.is_running(view, c.slot)]
+        for context in lost:
+            context.stop()
+        with self.hub.lock:
+            self.hub.tell_all()
+
+    def recover(self) -> None:
+        """Free the slots of dead processes; what they ran waits again."""
+        with self.read() as view:
+            others = {slot.owner for slot in view.slots()} - {self.owner}
+        dead = self.store.dead_owners(others) if others else ()
+        if dead:
+            now = self.now()
+            with self.write() as table:
+                tasks = _rules.recover(
+                    table, dead, now=now, max_interruptions=self.settings.max_interruptions
+                )
+            with self.hub.lock:
+                self.hub.count_ended(t for t in tasks if t.status is TaskStatus.FAILED)
+                self.hub.tell_all()

@@ -1,0 +1,129 @@
+"""Where the threads of one service meet: a lock, what they wait on, and what they counted."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from scanqueue import _sync
+from scanqueue.models import EndReason, SubmitOutcome, TaskStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from scanqueue.protocols import Clock
+    from scanqueue.records import TaskRecord
+
+
+class Hub:
+    """One lock and three conditions on it.
+
+    Nobody looks into the store while holding the lock. Whoever waits reads a sequence number
+    first, looks second, and waits third, unless the number has moved in between; whoever changes
+    the queue commits first and moves the number second. So no wake-up is lost, and no lock is
+    ever taken inside another.
+    """
+
+    def __init__(self) -> None:
+        self.lock = _sync.Lock()
+        """Protects every field below. Held for moments, never during user code or I/O."""
+        self.work = _sync.Condition(self.lock)
+        """Idle workers wait here for something to claim."""
+        self.news = _sync.Condition(self.lock)
+        """Everybody else waits here for a change."""
+        self.chores = _sync.Condition(self.lock)
+        """The keeper waits here for something to publish."""
+        self.work_seq = 0
+        """Moves whenever something may have become claimable."""
+        self.news_seq = 0
+        """Moves with every change."""
+        self.chores_seq = 0
+        """Moves whenever the keeper may have something to do."""
+        self.workers = 0
+        """Workers that are alive."""
+        self.idle = 0
+        """Workers that wait."""
+        self.readers = 0
+        """Threads that wait for news."""
+        self.busy = 0
+        """Workers that are occupied by a scan."""
+        self.claiming = 0
+        """Threads between deciding to claim and having claimed."""
+        self.closed = False
+        """No submission is taken and no scan starts any more."""
+        self.finished = False
+        """A shutdown has returned: nothing more will be told."""
+        self.submitted = dict.fromkeys(SubmitOutcome, 0)
+        self.ended = {status: 0 for status in TaskStatus if status.is_ended}
+        self.reasons = dict.fromkeys(EndReason, 0)
+
+    def tell(self, *, work: bool = False) -> None:
+        """Wake who waits for a change, and one idle worker if it made work. Requires the lock."""
+        self.news_seq += 1
+        if self.readers:
+            self.news.notify_all()
+        if work:
+            self.work_seq += 1
+            if self.idle:
+                self.work.notify()
+
+    def tell_all(self) -> None:
+        """Wake everybody, for what concerns them all. Requires the lock."""
+        self.tell()
+        self.work_seq += 1
+        self.work.notify_all()
+        self.call_keeper()
+
+    def call_keeper(self) -> None:
+        """Have the keeper look for something to do. Requires the lock."""
+        self.chores_seq += 1
+        self.chores.notify()
+
+    def count_ended(self, tasks: Iterable[TaskRecord]) -> None:
+        """Count tasks that this service ended. Requires the lock."""
+        for task in tasks:
+            self.ended[task.status] += 1
+            if task.reason is not None:
+                self.reasons[task.reason] += 1
+
+    def wait_for_work(self, clock: Clock, seen: int) -> None:
+        """Wait until there may be something to claim; it may return early.
+
+        Args:
+            clock: Who waits.
+            seen: `work_seq` as it was before the caller looked.
+        """
+        with self.lock:
+            if self.work_seq == seen:
+                self.idle += 1
+                try:
+                    clock.wait_until(self.work, None)
+                finally:
+                    self.idle -= 1
+
+    def wait_for_news(self, clock: Clock, seen: int, deadline: float | None) -> None:
+        """Wait until something has changed; it may return early.
+
+        Args:
+            clock: Who waits.
+            seen: `news_seq` as it was before the caller looked.
+            deadline: When to give up, by `clock.monotonic()`; None: never.
+        """
+        with self.lock:
+            if self.news_seq == seen:
+                self.readers += 1
+                try:
+                    clock.wait_until(self.news, deadline)
+                finally:
+                    self.readers -= 1
+
+    def wait_for_chores(self, clock: Clock, seen: int, deadline: float | None) -> None:
+        """Wait until the keeper may have something to do; it may return early.
+
+        Args:
+            clock: Who waits.
+            seen: `chores_seq` as it was before the keeper looked.
+            deadline: When it has, by `clock.monotonic()`; None: not before it is called.
+        """
+        with self.lock:
+            if self.chores_seq == seen:
+                clock.wait_until(self.chores, deadline)

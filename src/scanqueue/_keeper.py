@@ -1,0 +1,94 @@
+"""The thread that sees to what nobody else is there to do."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from scanqueue import _sync
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from scanqueue._core import Core
+
+logger = logging.getLogger(__name__)
+
+RECOVERY_INTERVAL = 2.0
+"""Seconds between two looks for dead processes, where several share a queue."""
+
+
+class Keeper:
+    """Publishes the last report of a scan that has gone silent, and follows other processes.
+
+    Its thread starts when it is first needed. It is a daemon, since a thread that waits would
+    otherwise keep the interpreter from exiting; it ends when the shutdown does.
+
+    Args:
+        core: Whose queue it keeps.
+    """
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+        self._thread: _sync.Thread | None = None
+        self._foreign_change = False
+
+    def wake(self) -> None:
+        """Have it look for something to do."""
+        hub = self._core.hub
+        with hub.lock:
+            hub.call_keeper()
+            if self._thread is not None or hub.finished:
+                return
+            thread = _sync.Thread(target=self._run, name="scanqueue-keeper", daemon=True)
+            self._thread = thread
+        thread.start()
+
+    def look(self) -> None:
+        """Have it see what another process changed."""
+        self._foreign_change = True
+        self.wake()
+
+    def threads(self) -> tuple[_sync.Thread, ...]:
+        """Return its thread, if it was started."""
+        return () if self._thread is None else (self._thread,)
+
+    def _run(self) -> None:
+        core = self._core
+        hub = core.hub
+        follow = self._follow() if core.store.shared else None
+        while not hub.finished:
+            seen = hub.chores_seq
+            core.publish_due()
+            dues = [context.due for context in list(core.dirty)]
+            if follow is not None:
+                dues.append(next(follow))
+            hub.wait_for_chores(core.clock, seen, min(dues, default=None))
+
+    def _follow(self) -> Iterator[float]:
+        """Look after other processes whenever asked to; yield when to ask again."""
+        core = self._core
+        poll_interval = core.store.poll_interval
+        seen: object = None
+        poll_at = recover_at = core.clock.monotonic()
+        fails = False
+        while True:
+            now = core.clock.monotonic()
+            try:
+                if self._foreign_change or (poll_interval is not None and now >= poll_at):
+                    self._foreign_change = False
+                    poll_at = now + (poll_interval or 0.0)
+                    with core.store.read() as view:
+                        latest = (view.revision(), view.paused())
+                    if latest != seen:
+                        seen = latest
+                        core.look_around()
+                if now >= recover_at:
+                    recover_at = now + RECOVERY_INTERVAL
+                    core.recover()
+                fails = False
+            except Exception:
+                if not fails:
+                    logger.exception("the store failed; trying again until it works")
+                fails = True
+            yield recover_at if poll_interval is None else min(poll_at, recover_at)

@@ -1,0 +1,96 @@
+"""One claimed task, one call of the scanner, one ending."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+from typing import TYPE_CHECKING
+
+from scanqueue._rules import Ending
+from scanqueue._text import ERROR_LIMIT, describe_error, storable
+from scanqueue.errors import LibraryUnavailable, ScanCancelled
+from scanqueue.models import EndReason, TaskResult
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from scanqueue._context import LiveContext
+    from scanqueue._core import Core
+    from scanqueue.models import LibraryId
+    from scanqueue.protocols import ScanContext
+
+logger = logging.getLogger(__name__)
+
+
+def run_scan(
+    core: Core,
+    scan: Callable[[LibraryId, ScanContext], TaskResult],
+    context: LiveContext,
+) -> BaseException | None:
+    """Run a claimed task to its end, and have that recorded, however long the store fails.
+
+    Args:
+        core: The service that claimed it.
+        scan: The scanner.
+        context: The scan.
+
+    Returns:
+        What the scanner raised.
+    """
+    raised = None
+    core.enter_scan(context)
+    try:
+        ending = _ending(scan(context.library_id, context), context)
+    except BaseException as error:  # noqa: BLE001 - whatever it raises, the worker lives on
+        raised = error
+        ending = _failure(error, context)
+    finally:
+        core.enter_scan(None)
+    core.persist(lambda: core.finish(context, ending), until_closed=False)
+    return raised
+
+
+def _ending(result: object, context: LiveContext) -> Ending:
+    if type(result) is TaskResult:
+        return Ending(result)
+    if isinstance(result, TaskResult):
+        plain = TaskResult(
+            added_count=result.added_count,
+            updated_count=result.updated_count,
+            removed_count=result.removed_count,
+            failed_count=result.failed_count,
+        )
+        return Ending(plain)
+    if inspect.iscoroutine(result):
+        result.close()  # so that it does not warn that nobody awaited it
+        problem = (
+            "the scanner returned a coroutine, not a TaskResult: it must not be an async function"
+        )
+    else:
+        problem = f"the scanner returned {_kind(result)}, not a TaskResult"
+    error = storable(f"TypeError: {problem}", ERROR_LIMIT)
+    if not context.cancelled:
+        logger.error("a scan failed: its scanner returned no TaskResult", extra=_extra(context))
+    return Ending(None, EndReason.ERROR, error)
+
+
+def _kind(result: object) -> str:
+    return "None" if result is None else f"a {type(result).__name__}"
+
+
+def _failure(error: BaseException, context: LiveContext) -> Ending:
+    if isinstance(error, LibraryUnavailable):
+        logger.warning("a library is unavailable", extra=_extra(context))
+        return Ending(None, EndReason.UNAVAILABLE, describe_error(error))
+    if isinstance(error, ScanCancelled) and context.cancelled:
+        logger.debug("a scan has stopped as it was asked to", extra=_extra(context))
+    else:
+        logger.error("a scan failed", exc_info=error, extra=_extra(context))
+    return Ending(None, EndReason.ERROR, describe_error(error))
+
+
+def _extra(context: LiveContext) -> dict[str, object]:
+    return {
+        "scanqueue_task_id": str(context.slot.task_id),
+        "scanqueue_library_id": context.library_id,
+    }

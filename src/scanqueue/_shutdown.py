@@ -1,0 +1,122 @@
+"""Ending a service: on request, and when the interpreter exits without one."""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import warnings
+from typing import TYPE_CHECKING
+from weakref import WeakSet
+
+from scanqueue._clock import SystemClock
+
+if TYPE_CHECKING:
+    from scanqueue._context import LiveContext
+    from scanqueue._core import Core
+
+logger = logging.getLogger(__name__)
+
+NOTICE_PART = 0.1
+LONGEST_NOTICE = 1.0
+"""Scans get this part of a shutdown's timeout to stop when asked, at most so many seconds."""
+
+JOIN_TIMEOUT = 1.0
+"""Seconds that threads get to end that have nothing left to do."""
+
+EXIT_TIMEOUT = 2.0
+"""Seconds by which forgotten services may delay the exit of the interpreter, all together."""
+
+
+def shut_down(core: Core, timeout: float | None, *, interrupt_running: bool) -> bool:
+    """Close a service and wait for its scans.
+
+    Args:
+        core: The service.
+        timeout: When to leave them behind, in seconds; None: never.
+        interrupt_running: Whether to ask them to stop at once.
+
+    Returns:
+        Whether none was left behind.
+    """
+    deadline = core.deadline(timeout)
+    notice: float | None = None
+    if interrupt_running:
+        notice = core.clock.monotonic()
+    elif timeout is not None and deadline is not None:
+        notice = deadline - min(LONGEST_NOTICE, NOTICE_PART * timeout)
+    own: LiveContext | None = core.current_scan()
+
+    def others_are_over() -> bool | None:
+        others = [scan for scan in list(core.scans.values()) if scan is not own]
+        return (not others and not core.hub.claiming) or None
+
+    core.close()
+    _end_pending(core)
+    over = core.wait_for(others_are_over, notice)
+    if not over:
+        core.ask_to_stop()
+        over = core.wait_for(others_are_over, deadline)
+    core.shutdown_returned = True
+    if not over:
+        core.finish_telling()
+        return False
+    if core.scans:
+        return False  # the caller's own: whoever follows along is told of its end
+    core.retire()
+    _join(core, JOIN_TIMEOUT)
+    return True
+
+
+def _end_pending(core: Core) -> None:
+    """End the pending tasks of a queue that is gone with its process."""
+    if core.store.durable or not core.ready:
+        return
+    try:
+        while core.end_pending():
+            pass
+    except Exception:
+        logger.exception("the store failed; pending tasks were left as they are")
+
+
+def _join(core: Core, timeout: float) -> bool:
+    """Wait for the threads of a service to end; return whether they have."""
+    clock = SystemClock()
+    deadline = clock.monotonic() + timeout
+    threads = [*core.keeper.threads(), *(core.workers.threads() if core.workers else ())]
+    for thread in threads:
+        thread.join(max(0.0, deadline - clock.monotonic()))
+    return not any(thread.is_alive() for thread in threads)
+
+
+_started: WeakSet[Core] = WeakSet()
+
+
+def close_at_exit(core: Core) -> None:
+    """Have a service that was started closed when the interpreter exits, if nobody did before."""
+    _started.add(core)
+
+
+@atexit.register
+def _close_forgotten() -> None:
+    """Give the scans of forgotten services some time to end, and say that they were forgotten.
+
+    Workers are daemons: they are still at work when this runs, and vanish after it.
+    """
+    forgotten = [core for core in _started if not core.hub.closed and not core.forked]
+    for core in forgotten:
+        core.close()
+        core.finish_telling()
+    graceful = EXIT_TIMEOUT * (1 - NOTICE_PART)
+    clock = SystemClock()
+    deadline = clock.monotonic() + graceful
+    for core in forgotten:
+        if not _join(core, max(0.0, deadline - clock.monotonic())):
+            core.ask_to_stop()
+            _join(core, (EXIT_TIMEOUT - graceful) / len(forgotten))
+    if forgotten:
+        warnings.warn(
+            f"{len(forgotten)} ScanQueueService(s) not shut down: call shutdown(),"
+            " or use it as a context manager",
+            ResourceWarning,
+            stacklevel=1,
+        )

@@ -1,0 +1,76 @@
+"""The threads that claim tasks and run them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from scanqueue import _sync
+from scanqueue._runner import run_scan
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from scanqueue._context import LiveContext
+    from scanqueue._core import Core
+    from scanqueue.models import LibraryId, TaskResult
+    from scanqueue.protocols import ScanContext
+
+
+class Workers:
+    """A fixed number of threads, each running one scan at a time.
+
+    They are daemons: a thread that waits would otherwise keep the interpreter from exiting,
+    whatever is registered to run at exit. A shutdown ends them.
+
+    Args:
+        core: Whose tasks they run.
+        scan: The scanner.
+    """
+
+    def __init__(self, core: Core, scan: Callable[[LibraryId, ScanContext], TaskResult]) -> None:
+        self._core = core
+        self._scan = scan
+        self._threads: list[_sync.Thread] = []
+
+    def start(self, count: int) -> None:
+        """Start the threads.
+
+        Args:
+            count: How many.
+        """
+        for number in range(1, count + 1):
+            thread = _sync.Thread(target=self._work, name=f"scanqueue-worker-{number}", daemon=True)
+            thread.start()
+            self._threads.append(thread)
+
+    def threads(self) -> tuple[_sync.Thread, ...]:
+        """Return the threads that were started."""
+        return tuple(self._threads)
+
+    def _work(self) -> None:
+        core, hub = self._core, self._core.hub
+        with hub.lock:
+            hub.workers += 1
+        try:
+            while (context := self._next()) is not None:
+                with hub.lock:
+                    hub.busy += 1
+                try:
+                    run_scan(core, self._scan, context)
+                finally:
+                    with hub.lock:
+                        hub.busy -= 1
+        finally:
+            with hub.lock:
+                hub.workers -= 1
+
+    def _next(self) -> LiveContext | None:
+        """Wait for a task and claim it; None once the queue is closed."""
+        core, hub = self._core, self._core.hub
+        while not hub.closed:
+            seen = hub.work_seq
+            context = core.persist(core.claim, until_closed=True)
+            if context is not None:
+                return context
+            hub.wait_for_work(core.clock, seen)
+        return None

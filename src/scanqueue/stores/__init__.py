@@ -1,0 +1,5 @@
+"""Where tasks live: the stores that come with the library."""
+
+from scanqueue.stores.memory import MemoryStore
+
+__all__ = ["MemoryStore"]
