@@ -14,11 +14,12 @@ from scanqueue._validate import (
     wrong_type,
 )
 from scanqueue.errors import ScanCancelled
-from scanqueue.models import TaskProgress
+from scanqueue.models import NO_PROGRESS, TaskProgress
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    from scanqueue._rules import Ending
     from scanqueue.models import LibraryId, ScanScope, ScanTask
     from scanqueue.records import Slot, TaskRecord
 
@@ -57,6 +58,7 @@ class LiveContext:
         "_counts",
         "_desk",
         "_dirty",
+        "_latest",
         "_lock",
         "_message",
         "_offset",
@@ -66,6 +68,7 @@ class LiveContext:
         "_task",
         "_total",
         "due",
+        "ending",
         "is_shut_down",
         "slot",
     )
@@ -74,6 +77,8 @@ class LiveContext:
         self.slot = slot
         self.due = float("-inf")
         """When, by the monotonic clock, the next report may be published."""
+        self.ending: Ending | None = None
+        """How the scanner returned."""
         self.is_shut_down = False
         """Whether a shutdown asked it to stop, so that it must not complete any more."""
         self._record = task
@@ -87,6 +92,7 @@ class LiveContext:
         self._total: int | None = None
         self._message: str | None = None
         self._dirty = False
+        self._latest = NO_PROGRESS
         self._stopped = False
         self._closed = False
 
@@ -196,14 +202,16 @@ class LiveContext:
 
     def progress(self) -> TaskProgress:
         """Return what was reported so far; what comes later is reported anew."""
-        self._dirty = False
-        with self._lock:
-            scanned, total, message = self._scanned(), self._total, self._message
-        return TaskProgress(
-            scanned_paths=min(scanned, MAX_INT),
-            total_paths=None if total is None else min(total, MAX_INT),
-            message=message,
-        )
+        if self._dirty:
+            self._dirty = False
+            with self._lock:
+                scanned, total, message = self._scanned(), self._total, self._message
+            self._latest = TaskProgress(
+                scanned_paths=min(scanned, MAX_INT),
+                total_paths=None if total is None else min(total, MAX_INT),
+                message=message,
+            )
+        return self._latest
 
     def shut_down(self) -> None:
         """Keep the task from completing; `stop` follows."""

@@ -5,14 +5,16 @@ from __future__ import annotations
 import logging
 from datetime import UTC, timedelta
 from typing import TYPE_CHECKING, TypeVar
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import attrs
 
 from scanqueue import _rules, _sync
-from scanqueue._context import LiveContext
 from scanqueue._hub import Hub
+from scanqueue._ids import new_task_id
 from scanqueue._keeper import Keeper
+from scanqueue._progress import Publisher
+from scanqueue._scans import Scans
 from scanqueue._validate import wrong_value
 from scanqueue.errors import QueueClosedError, TaskNotFoundError
 from scanqueue.models import SubmitOutcome, TaskStatus
@@ -21,8 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from contextlib import AbstractContextManager
     from datetime import datetime
+    from uuid import UUID
 
-    from scanqueue._rules import Ending
     from scanqueue._workers import Workers
     from scanqueue.models import LibraryId, ScanScope, TaskPriority, WhenRunning
     from scanqueue.protocols import Clock, TaskStore, TaskTable, TaskView
@@ -31,9 +33,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
-
-SWEEP_BATCH = 500
-"""How many pending tasks a shutdown ends in one transaction, so that readers get in between."""
 
 FIRST_RETRY = 1.0
 LAST_RETRY = 30.0
@@ -53,8 +52,8 @@ class Settings:
 class Core:
     """The state of one service, and every transaction that it runs.
 
-    Thread-safety: any thread. `hub.lock` protects what the hub says; `scans` and `dirty` are only
-    changed by single operations that are atomic; all else is set once, or in `after_fork`.
+    Thread-safety: any thread. `hub.lock` protects what the hub says; all else is set once, or in
+    `after_fork`.
     """
 
     def __init__(self, store: TaskStore, clock: Clock, settings: Settings) -> None:
@@ -69,12 +68,8 @@ class Core:
 
     def _begin(self) -> None:
         self.hub = Hub()
-        self.scans: dict[UUID, LiveContext] = {}
-        """The scans of this process whose end is not recorded yet, by task."""
-        self.dirty: set[LiveContext] = set()
-        """Those that reported something that is not published."""
-        self._inside = _sync.Local()
-        """`scan`: the scan that the calling thread is inside of, or None."""
+        self.scans = Scans(self)
+        self.publisher = Publisher(self)
         self.keeper = Keeper(self)
         self.owner = uuid4().hex
         self.shutdown_returned = False
@@ -86,12 +81,12 @@ class Core:
 
     def after_fork(self) -> None:
         """Begin anew in a forked child, or, if threads were left behind, close this copy."""
-        self.ready = False
-        if self.started or self.hub.closed:
-            self.forked = True
+        closes = self.started or self.hub.closed
+        self._begin()  # anew, since threads that are not here may hold the locks
+        if closes:
+            self.forked = self.hub.closed = self.hub.finished = True
         else:
             self.store.after_fork()
-            self._begin()
 
     # --- time ---
 
@@ -133,8 +128,8 @@ class Core:
         """Return one moment of the queue, with the progress of its scans up to date."""
         if not self.ready:
             self.open()
-        if self.dirty:
-            self.publish_due()
+        if self.publisher.dirty:
+            self.publisher.publish_due()
         return self.store.read()
 
     def write(self) -> AbstractContextManager[TaskTable]:
@@ -155,7 +150,8 @@ class Core:
             message = "the queue was shut down"
             raise QueueClosedError(message)
 
-    def _prune(self, table: TaskTable, now: datetime) -> None:
+    def prune(self, table: TaskTable, now: datetime) -> None:
+        """Delete some of what is past the retention."""
         _rules.prune(table, now - self.settings.retention)
 
     def prune_all(self) -> None:
@@ -183,7 +179,13 @@ class Core:
             # A read is much cheaper than a write, and a duplicate changes nothing.
             with self.read() as view:
                 self.refuse_if_closed()
-                joined = _rules.covering(view, library_id, priority, scope, when_running)
+                joined = _rules.covering(
+                    view.pending_of(library_id),
+                    _rules.running_of(view, library_id),
+                    priority,
+                    scope,
+                    when_running,
+                )
         if joined is not None:
             task, outcome = joined, SubmitOutcome.JOINED
         else:
@@ -196,7 +198,7 @@ class Core:
                     scope,
                     when_running,
                     now=now,
-                    new_id=uuid4,
+                    new_id=new_task_id,
                     max_pending=self.settings.max_pending,
                 )
         with hub.lock:
@@ -207,36 +209,36 @@ class Core:
 
     def cancel(self, task_id: UUID) -> TaskRecord:
         """Cancel a task; its scanner, if it has one, is asked to stop."""
-        self._publish_before_end(self.scans.get(task_id))
+        self.publisher.publish_before_end(self.scans.of_task(task_id))
         now = self.now()
         with self.write() as table:
             self.refuse_if_closed()
             task = _rules.cancel(table, task_id, now=now)
-            self._prune(table, now)
-        self._stopped([task])
+            self.prune(table, now)
+        self.tell_ended([task])
         return task
 
     def cancel_library(self, library_id: LibraryId) -> list[TaskRecord]:
         """Cancel the active tasks of a library in one transaction."""
-        for context in list(self.scans.values()):
+        for context in self.scans.all():
             if context.library_id == library_id:
-                self._publish_before_end(context)
+                self.publisher.publish_before_end(context)
         now = self.now()
         with self.write() as table:
             self.refuse_if_closed()
             tasks = _rules.cancel_library(table, library_id, now=now)
-            self._prune(table, now)
-        self._stopped(tasks)
+            self.prune(table, now)
+        self.tell_ended(tasks)
         return tasks
 
-    def _stopped(self, tasks: Iterable[TaskRecord]) -> None:
+    def tell_ended(self, tasks: Iterable[TaskRecord]) -> None:
         """Tell the scanners of tasks that were ended, and everybody else."""
         for task in tasks:
-            context = self.scans.get(task.id)
+            context = self.scans.of_task(task.id)
             if context is not None:
                 context.stop()
         with self.hub.lock:
-            self.hub.count_ended(tasks)
+            self.hub.count_ended(*tasks)
             self.hub.tell()
 
     def set_paused(self, paused: bool) -> None:  # noqa: FBT001 - a state, not a switch
@@ -247,70 +249,6 @@ class Core:
         with self.hub.lock:
             self.hub.tell_all()
 
-    # --- running ---
-
-    def claim(self) -> LiveContext | None:
-        """Take the next task, if there is one; its scan is in `scans` until its end is recorded."""
-        hub = self.hub
-        with hub.lock:
-            if hub.closed:
-                return None
-            hub.claiming += 1
-        context = None
-        try:
-            now = self.now()
-            with self.write() as table:
-                claimed = _rules.claim(
-                    table, self.owner, now=now, max_running=self.settings.max_running
-                )
-                if claimed is not None:
-                    context = LiveContext(*claimed, desk=self)
-                    # Here, not after the commit: a cancel that comes next must find it.
-                    self.scans[context.slot.task_id] = context
-        except BaseException:
-            if context is not None:
-                del self.scans[context.slot.task_id]
-            raise
-        finally:
-            with hub.lock:
-                hub.claiming -= 1
-                if context is not None or hub.closed:
-                    hub.tell()
-        return context
-
-    def enter_scan(self, context: LiveContext | None) -> None:
-        """Note that the calling thread is inside of a scan, or of none."""
-        self._inside.scan = context
-
-    def current_scan(self) -> LiveContext | None:
-        """Return the scan that the calling thread is inside of, or None."""
-        return getattr(self._inside, "scan", None)
-
-    def finish(self, context: LiveContext, ending: Ending) -> None:
-        """Record that a scanner returned, and free its slot."""
-        context.close()
-        slot = context.slot
-        now = self.now()
-        with self.write() as table:
-            if context.is_shut_down:
-                _rules.stop(table, slot, now=now, durable=self.store.durable)
-            task = _rules.finish(table, slot, ending, context.progress(), now=now)
-            self._prune(table, now)
-            frees_work = (
-                self.settings.max_running is not None
-                or table.pending_of(slot.library_id) is not None
-            )
-        del self.scans[slot.task_id]
-        self.dirty.discard(context)
-        hub = self.hub
-        with hub.lock:
-            # From any other state than RUNNING it had ended, or was sent back, before.
-            if task is not None and task.status in (TaskStatus.COMPLETED, TaskStatus.FAILED):
-                hub.count_ended([task])
-            hub.tell(work=frees_work)
-        if self.shutdown_returned and not self.scans:
-            self.retire()
-
     # --- shutting down ---
 
     def close(self) -> None:
@@ -318,31 +256,6 @@ class Core:
         with self.hub.lock:
             self.hub.closed = True
             self.hub.tell_all()
-
-    def end_pending(self) -> bool:
-        """End some of the pending tasks; return whether there may be more."""
-        now = self.now()
-        with self.write() as table:
-            tasks = _rules.end_pending(table, now=now, limit=SWEEP_BATCH)
-        self._stopped(tasks)
-        return len(tasks) == SWEEP_BATCH
-
-    def ask_to_stop(self) -> None:
-        """Ask the scans of this process to stop; their tasks end, or wait for the next start."""
-        for context in list(self.scans.values()):
-            self._publish_before_end(context)
-            context.shut_down()
-            now = self.now()
-            try:
-                with self.write() as table:
-                    task = _rules.stop(table, context.slot, now=now, durable=self.store.durable)
-            except Exception:
-                logger.exception("the store failed; it learns of the shutdown when the scan ends")
-            else:
-                with self.hub.lock:
-                    self.hub.count_ended([task] if task and task.status.is_ended else [])
-            context.stop()
-        self.wake()
 
     def finish_telling(self) -> None:
         """Let those go who wait: nothing more will come."""
@@ -359,44 +272,6 @@ class Core:
         if gives_up:
             self.store.close()
 
-    # --- progress ---
-
-    def touched(self, context: LiveContext) -> None:
-        """Publish what a scan reported: now, or when its interval is over."""
-        if self.forked:
-            return
-        if self.clock.monotonic() >= context.due:
-            self.publish(context)
-        else:
-            self.dirty.add(context)
-            self.keeper.wake()
-
-    def publish_due(self) -> None:
-        """Publish what scans reported, where the interval since the last time is over."""
-        now = self.clock.monotonic()
-        for context in list(self.dirty):
-            if now >= context.due:
-                self.publish(context)
-
-    def publish(self, context: LiveContext) -> None:
-        """Publish the progress of a scan. A store that fails loses it: the next one will do."""
-        self.dirty.discard(context)
-        context.due = self.clock.monotonic() + self.store.progress_interval
-        try:
-            with self.store.write(sync=False) as table:
-                # Taken inside, so that of two publications the later one has the later numbers.
-                task = _rules.report(table, context.slot, context.progress())
-        except Exception:
-            logger.warning("progress was lost: the store failed", exc_info=True)
-            return
-        if task is not None:
-            with self.hub.lock:
-                self.hub.tell()
-
-    def _publish_before_end(self, context: LiveContext | None) -> None:
-        if context is not None and context.is_dirty:
-            self.publish(context)
-
     # --- waiting ---
 
     def wait_for(self, look: Callable[[], T | None], deadline: float | None) -> T | None:
@@ -407,10 +282,6 @@ class Core:
             if answer is not None or self.is_past(deadline):
                 return answer
             self.hub.wait_for_news(self.clock, seen, deadline)
-
-    def wait_in_scan(self, done: Callable[[], bool], seconds: float) -> None:
-        """Wait until `done()`, at most so long by the clock."""
-        self.wait_for(lambda: done() or None, self.deadline(seconds))
 
     def wake(self) -> None:
         """Have everybody who waits look again."""
@@ -429,6 +300,8 @@ class Core:
             try:
                 return operation()
             except Exception:
+                if self.forked:
+                    return None
                 if delay == FIRST_RETRY:
                     logger.exception("the store failed; trying again until it works")
             if until_closed and self.hub.closed:
@@ -458,7 +331,7 @@ class Core:
 
     def refuse_to_wait_for_itself(self, task_id: UUID) -> None:
         """Raise if the caller is inside a scan of the task's library: it would wait for itself."""
-        scan = self.current_scan()
+        scan = self.scans.current()
         if scan is None:
             return
         with self.read() as view:
@@ -474,7 +347,7 @@ class Core:
 
     def look_around(self) -> None:
         """Act on what other processes may have done: cancels, submissions, changes."""
-        contexts = list(self.scans.values())
+        contexts = self.scans.all()
         with self.store.read() as view:
             lost = [c for c in contexts if not _rules.is_running(view, c.slot)]
         for context in lost:
@@ -494,5 +367,5 @@ class Core:
                     table, dead, now=now, max_interruptions=self.settings.max_interruptions
                 )
             with self.hub.lock:
-                self.hub.count_ended(t for t in tasks if t.status is TaskStatus.FAILED)
+                self.hub.count_ended(*(t for t in tasks if t.status is TaskStatus.FAILED))
                 self.hub.tell_all()

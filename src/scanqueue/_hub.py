@@ -8,8 +8,6 @@ from scanqueue import _sync
 from scanqueue.models import EndReason, SubmitOutcome, TaskStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from scanqueue.protocols import Clock
     from scanqueue.records import TaskRecord
 
@@ -24,13 +22,13 @@ class Hub:
     """
 
     def __init__(self) -> None:
-        self.lock = _sync.Lock()
+        self.lock = _sync.Mutex()
         """Protects every field below. Held for moments, never during user code or I/O."""
-        self.work = _sync.Condition(self.lock)
+        self.work = self.lock.condition()
         """Idle workers wait here for something to claim."""
-        self.news = _sync.Condition(self.lock)
+        self.news = self.lock.condition()
         """Everybody else waits here for a change."""
-        self.chores = _sync.Condition(self.lock)
+        self.chores = self.lock.condition()
         """The keeper waits here for something to publish."""
         self.work_seq = 0
         """Moves whenever something may have become claimable."""
@@ -42,6 +40,8 @@ class Hub:
         """Workers that are alive."""
         self.idle = 0
         """Workers that wait."""
+        self.waking = False
+        """One of them was woken and has not looked yet; it wakes the next if there is more."""
         self.readers = 0
         """Threads that wait for news."""
         self.busy = 0
@@ -63,7 +63,8 @@ class Hub:
             self.news.notify_all()
         if work:
             self.work_seq += 1
-            if self.idle:
+            if self.idle and not self.waking:
+                self.waking = True
                 self.work.notify()
 
     def tell_all(self) -> None:
@@ -78,7 +79,14 @@ class Hub:
         self.chores_seq += 1
         self.chores.notify()
 
-    def count_ended(self, tasks: Iterable[TaskRecord]) -> None:
+    def has_claimed(self) -> None:
+        """Note that a thread knows what came of its claim."""
+        with self.lock:
+            self.claiming -= 1
+            if self.closed:
+                self.tell()
+
+    def count_ended(self, *tasks: TaskRecord) -> None:
         """Count tasks that this service ended. Requires the lock."""
         for task in tasks:
             self.ended[task.status] += 1
@@ -99,6 +107,7 @@ class Hub:
                     clock.wait_until(self.work, None)
                 finally:
                     self.idle -= 1
+                    self.waking = False
 
     def wait_for_news(self, clock: Clock, seen: int, deadline: float | None) -> None:
         """Wait until something has changed; it may return early.

@@ -59,8 +59,8 @@ class Keeper:
         follow = self._follow() if core.store.shared else None
         while not hub.finished:
             seen = hub.chores_seq
-            core.publish_due()
-            dues = [context.due for context in list(core.dirty)]
+            core.publisher.publish_due()
+            dues = [context.due for context in list(core.publisher.dirty)]
             if follow is not None:
                 dues.append(next(follow))
             hub.wait_for_chores(core.clock, seen, min(dues, default=None))

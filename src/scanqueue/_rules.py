@@ -18,6 +18,7 @@ from scanqueue.models import (
     EndReason,
     SubmitOutcome,
     TaskPriority,
+    TaskResult,
     TaskStatus,
     WhenRunning,
 )
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from uuid import UUID
 
-    from scanqueue.models import LibraryId, ScanScope, TaskProgress, TaskResult
+    from scanqueue.models import LibraryId, ScanScope, TaskProgress
     from scanqueue.protocols import TaskTable, TaskView
     from scanqueue.records import OwnerId
 
@@ -99,20 +100,26 @@ def _moment_of_end(task: TaskRecord) -> datetime:
 
 
 def covering(
-    view: TaskView,
-    library_id: LibraryId,
+    pending: TaskRecord | None,
+    running: TaskRecord | None,
     priority: TaskPriority,
     scope: ScanScope,
     when_running: WhenRunning,
 ) -> TaskRecord | None:
-    """Return the task that covers a request just as it is, or None."""
-    task = view.pending_of(library_id)
-    if task is not None:
-        return task if task.priority >= priority and task.scope.covers(scope) else None
-    if when_running is WhenRunning.FOLLOW_UP:
+    """Return the task that covers a request just as it is, or None.
+
+    Args:
+        pending: The PENDING task of the library.
+        running: Its RUNNING task.
+        priority: What is asked for.
+        scope: What is asked for.
+        when_running: What is asked for.
+    """
+    if pending is not None:
+        return pending if pending.priority >= priority and pending.scope.covers(scope) else None
+    if running is None or when_running is WhenRunning.FOLLOW_UP:
         return None
-    task = running_of(view, library_id)
-    return task if task is not None and task.scope.covers(scope) else None
+    return running if running.scope.covers(scope) else None
 
 
 def submit(
@@ -131,10 +138,11 @@ def submit(
     Raises:
         QueueFullError: It would be one task too many.
     """
-    task = covering(table, library_id, priority, scope, when_running)
+    pending = table.pending_of(library_id)
+    running = running_of(table, library_id)
+    task = covering(pending, running, priority, scope, when_running)
     if task is not None:
         return task, SubmitOutcome.JOINED
-    pending = table.pending_of(library_id)
     if pending is not None:
         task = _raise(pending, priority, scope, table.next_revision())
         table.replace(pending, task)
@@ -145,29 +153,9 @@ def submit(
         and table.counts().pending >= max_pending
     ):
         raise QueueFullError(max_pending)
-    follows = running_of(table, library_id) is not None
-    revision = table.next_revision()
-    task = TaskRecord(
-        id=new_id(),
-        library_id=library_id,
-        priority=priority,
-        status=TaskStatus.PENDING,
-        scope=scope,
-        created_at=now,
-        started_at=None,
-        completed_at=None,
-        progress=NO_PROGRESS,
-        result=None,
-        error=None,
-        reason=None,
-        attempt=0,
-        interruptions=0,
-        holds_slot=False,
-        revision=revision,
-        rank=revision,
-    )
+    task = TaskRecord.pending(new_id(), library_id, priority, scope, now, table.next_revision())
     table.insert(task)
-    return task, SubmitOutcome.FOLLOW_UP if follows else SubmitOutcome.CREATED
+    return task, SubmitOutcome.CREATED if running is None else SubmitOutcome.FOLLOW_UP
 
 
 def _raise(
@@ -210,7 +198,8 @@ def claim(
 
 def _current(view: TaskView, slot: Slot) -> TaskRecord | None:
     """Return the task of a scan, or None when another attempt has come after it: the fence."""
-    return view.get(slot.task_id) if view.slot_of(slot.library_id) == slot else None
+    held = view.slot_of(slot.library_id)
+    return view.get(slot.task_id) if held is slot or held == slot else None
 
 
 def is_running(view: TaskView, slot: Slot) -> bool:

@@ -27,7 +27,7 @@ def run_scan(
     scan: Callable[[LibraryId, ScanContext], TaskResult],
     context: LiveContext,
 ) -> BaseException | None:
-    """Run a claimed task to its end, and have that recorded, however long the store fails.
+    """Call the scanner of a claimed task, and note in the context how it ended.
 
     Args:
         core: The service that claimed it.
@@ -38,15 +38,14 @@ def run_scan(
         What the scanner raised.
     """
     raised = None
-    core.enter_scan(context)
+    core.scans.enter(context)
     try:
-        ending = _ending(scan(context.library_id, context), context)
+        context.ending = _ending(scan(context.library_id, context), context)
     except BaseException as error:  # noqa: BLE001 - whatever it raises, the worker lives on
         raised = error
-        ending = _failure(error, context)
+        context.ending = _failure(error, context)
     finally:
-        core.enter_scan(None)
-    core.persist(lambda: core.finish(context, ending), until_closed=False)
+        core.scans.enter(None)
     return raised
 
 

@@ -8,6 +8,7 @@ import warnings
 from typing import TYPE_CHECKING
 from weakref import WeakSet
 
+from scanqueue import _rules
 from scanqueue._clock import SystemClock
 
 if TYPE_CHECKING:
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     from scanqueue._core import Core
 
 logger = logging.getLogger(__name__)
+
+SWEEP_BATCH = 500
+"""How many pending tasks are ended in one transaction, so that readers get in between."""
 
 NOTICE_PART = 0.1
 LONGEST_NOTICE = 1.0
@@ -44,17 +48,17 @@ def shut_down(core: Core, timeout: float | None, *, interrupt_running: bool) -> 
         notice = core.clock.monotonic()
     elif timeout is not None and deadline is not None:
         notice = deadline - min(LONGEST_NOTICE, NOTICE_PART * timeout)
-    own: LiveContext | None = core.current_scan()
+    own: LiveContext | None = core.scans.current()
 
     def others_are_over() -> bool | None:
-        others = [scan for scan in list(core.scans.values()) if scan is not own]
+        others = [scan for scan in core.scans.all() if scan is not own]
         return (not others and not core.hub.claiming) or None
 
     core.close()
     _end_pending(core)
     over = core.wait_for(others_are_over, notice)
     if not over:
-        core.ask_to_stop()
+        _ask_to_stop(core)
         over = core.wait_for(others_are_over, deadline)
     core.shutdown_returned = True
     if not over:
@@ -71,11 +75,33 @@ def _end_pending(core: Core) -> None:
     """End the pending tasks of a queue that is gone with its process."""
     if core.store.durable or not core.ready:
         return
+    tasks = None
     try:
-        while core.end_pending():
-            pass
+        while tasks is None or len(tasks) == SWEEP_BATCH:
+            now = core.now()
+            with core.write() as table:
+                tasks = _rules.end_pending(table, now=now, limit=SWEEP_BATCH)
+            core.tell_ended(tasks)
     except Exception:
         logger.exception("the store failed; pending tasks were left as they are")
+
+
+def _ask_to_stop(core: Core) -> None:
+    """Ask the scans of this process to stop; their tasks end, or wait for the next start."""
+    for context in core.scans.all():
+        core.publisher.publish_before_end(context)
+        context.shut_down()
+        ended = []
+        try:
+            now = core.now()
+            with core.write() as table:
+                task = _rules.stop(table, context.slot, now=now, durable=core.store.durable)
+            if task is not None and task.status.is_ended:
+                ended.append(task)
+        except Exception:
+            logger.exception("the store failed; it learns of the shutdown when the scan ends")
+        context.stop()
+        core.tell_ended(ended)
 
 
 def _join(core: Core, timeout: float) -> bool:
@@ -111,7 +137,7 @@ def _close_forgotten() -> None:
     deadline = clock.monotonic() + graceful
     for core in forgotten:
         if not _join(core, max(0.0, deadline - clock.monotonic())):
-            core.ask_to_stop()
+            _ask_to_stop(core)
             _join(core, (EXIT_TIMEOUT - graceful) / len(forgotten))
     if forgotten:
         warnings.warn(

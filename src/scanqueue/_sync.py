@@ -4,7 +4,78 @@ Everything that the library needs of them it takes from here, at the moment of u
 can put a scheduler of its own in their place.
 """
 
+from __future__ import annotations
+
 from threading import Condition, Event, Lock, Thread, current_thread, get_ident
 from threading import local as Local  # noqa: N812 - a class with a lower-case name
+from typing import cast
 
-__all__ = ["Condition", "Event", "Local", "Lock", "Thread", "current_thread", "get_ident"]
+__all__ = [
+    "Condition",
+    "Event",
+    "Local",
+    "Lock",
+    "Mutex",
+    "Thread",
+    "barge",
+    "current_thread",
+    "get_ident",
+]
+
+_MOMENT = 1e-6
+"""Seconds: the shortest wait that lets other threads run."""
+
+
+def barge(lock: Lock) -> None:
+    """Acquire a lock that is held, without queueing for it.
+
+    A thread that blocks on a lock is handed it while another one has the interpreter; whoever runs
+    then blocks in its turn, and from there on every single acquisition costs two changes of
+    thread (measured: 1.6 a task, and twice the time). A thread that gives up at once, and asks
+    again when it has the interpreter, finds the lock free. Its holder never waits for anything
+    but the interpreter, so this ends.
+
+    Args:
+        lock: The lock.
+    """
+    while not lock.acquire(timeout=_MOMENT):
+        pass
+
+
+class Mutex:
+    """A lock for what is held for moments and wanted all the time; see `barge`."""
+
+    __slots__ = ("_lock",)
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+
+    def acquire(self, blocking: bool = True) -> bool:  # noqa: FBT001, FBT002 - as `Lock` has it
+        """Acquire it.
+
+        Args:
+            blocking: Whether to wait until it is free.
+
+        Returns:
+            Whether it was acquired.
+        """
+        acquired = self._lock.acquire(False)  # by name it would cost twice as much
+        if acquired or not blocking:
+            return acquired
+        barge(self._lock)
+        return True
+
+    def release(self) -> None:
+        """Release it."""
+        self._lock.release()
+
+    def __enter__(self) -> None:
+        if not self._lock.acquire(False):  # by name it would cost twice as much
+            barge(self._lock)
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._lock.release()
+
+    def condition(self) -> Condition:
+        """Return a new condition on it."""
+        return Condition(cast("Lock", self))

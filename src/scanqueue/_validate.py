@@ -37,6 +37,8 @@ def wrong_value(name: str, value: object, expected: str) -> NoReturn:
 
 def check_library_id(value: object) -> int | str:
     """Return the id as a plain `int` or `str`."""
+    if type(value) is str and 0 < len(value) <= MAX_LIBRARY_ID_LENGTH and value.isascii():
+        return value
     if isinstance(value, str):
         if not 0 < len(value) <= MAX_LIBRARY_ID_LENGTH:
             expected = f"a str of 1 to {MAX_LIBRARY_ID_LENGTH} characters"

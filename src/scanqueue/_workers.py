@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from scanqueue import _sync
@@ -48,29 +49,36 @@ class Workers:
         return tuple(self._threads)
 
     def _work(self) -> None:
-        core, hub = self._core, self._core.hub
+        hub = self._core.hub
         with hub.lock:
             hub.workers += 1
         try:
-            while (context := self._next()) is not None:
-                with hub.lock:
-                    hub.busy += 1
-                try:
-                    run_scan(core, self._scan, context)
-                finally:
-                    with hub.lock:
-                        hub.busy -= 1
+            context = self._wait_for_scan()
+            while context is not None:
+                run_scan(self._core, self._scan, context)
+                context = self._next_scan(context) or self._wait_for_scan()
         finally:
             with hub.lock:
                 hub.workers -= 1
 
-    def _next(self) -> LiveContext | None:
+    def _next_scan(self, done: LiveContext) -> LiveContext | None:
+        """Record the end of a scan, and claim the next one if there is one."""
+        core = self._core
+        context = core.persist(partial(core.scans.turn, done, claims=True), until_closed=False)
+        if context is None:
+            with core.hub.lock:
+                core.hub.busy -= 1
+        return context
+
+    def _wait_for_scan(self) -> LiveContext | None:
         """Wait for a task and claim it; None once the queue is closed."""
         core, hub = self._core, self._core.hub
         while not hub.closed:
             seen = hub.work_seq
-            context = core.persist(core.claim, until_closed=True)
+            context = core.persist(partial(core.scans.turn, None, claims=True), until_closed=True)
             if context is not None:
+                with hub.lock:
+                    hub.busy += 1
                 return context
             hub.wait_for_work(core.clock, seen)
         return None

@@ -1,21 +1,21 @@
 """What can go wrong, as one tree.
 
-```
-ScanQueueError
-├── TaskNotFoundError(task_id)       also a LookupError
-├── TaskNotCancellableError(task)    the task has ended already
-├── QueueFullError(max_pending)      a new task was refused
-├── QueueClosedError                 the queue was shut down, or belongs to the parent process
-├── StoreError                       the store could not do it
-│   ├── StoreBusyError               somebody else holds it for too long
-│   ├── StoreFullError               no room is left
-│   ├── StoreCorruptError            what is stored cannot be read
-│   ├── StoreReadOnlyError           it can be read but not changed
-│   └── StoreVersionError            a newer version, or another program, made it
-└── LibraryUnavailable               for scanners to raise: the library cannot be reached
+::
 
-ScanCancelled (a BaseException)      for scanners to raise, or to let through: stopped on request
-```
+    ScanQueueError
+    ├── TaskNotFoundError(task_id)       also a LookupError
+    ├── TaskNotCancellableError(task)    the task has ended already
+    ├── QueueFullError(max_pending)      a new task was refused
+    ├── QueueClosedError                 the queue was shut down, or belongs to the parent process
+    ├── StoreError                       the store could not do it
+    │   ├── StoreBusyError               somebody else holds it for too long
+    │   ├── StoreFullError               no room is left
+    │   ├── StoreCorruptError            what is stored cannot be read
+    │   ├── StoreReadOnlyError           it can be read but not changed
+    │   └── StoreVersionError            a newer version, or another program, made it
+    └── LibraryUnavailable               for scanners to raise: the library cannot be reached
+
+    ScanCancelled (a BaseException)      for scanners to raise, or to let through: stopped on request
 
 Bad arguments are a `TypeError` or a `ValueError` that names the argument. Every class carries its
 data as attributes and a hint, `http_status`, for adapters.

@@ -5,26 +5,22 @@ Whatever leaves the library is a snapshot: it never changes under its reader.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from enum import IntEnum, StrEnum
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
+from uuid import UUID
 
 import attrs
 
+from scanqueue._scope import WHOLE_LIBRARY, ScanScope
 from scanqueue._text import MESSAGE_LIMIT, storable
 from scanqueue._validate import (
-    check_bool,
-    check_instance,
+    MAX_INT,
     check_int,
     check_optional_int,
-    check_unicode,
     wrong_type,
-    wrong_value,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-    from uuid import UUID
 
 __all__ = [
     "EndReason",
@@ -46,9 +42,6 @@ LibraryId: TypeAlias = int | str
 
 `1` and `"1"` are two libraries.
 """
-
-MAX_SCOPE_PATHS = 1000
-"""More paths than this in one scope become the whole library."""
 
 
 class TaskPriority(IntEnum):
@@ -74,12 +67,15 @@ class TaskStatus(StrEnum):
     @property
     def is_active(self) -> bool:
         """Whether the task is PENDING or RUNNING."""
-        return self is TaskStatus.PENDING or self is TaskStatus.RUNNING
+        return self not in _ENDED
 
     @property
     def is_ended(self) -> bool:
         """Whether the task is COMPLETED, FAILED or CANCELLED, and so never active again."""
-        return not self.is_active
+        return self in _ENDED
+
+
+_ENDED = frozenset({TaskStatus.COMPLETED, TaskStatus.FAILED, TaskStatus.CANCELLED})
 
 
 class EndReason(StrEnum):
@@ -128,15 +124,12 @@ def _to_message(value: str | None) -> str | None:
 
 
 def _is_count(_: object, field: attrs.Attribute[int], value: int) -> None:
-    check_int(field.name, value)
+    if type(value) is not int or not 0 <= value <= MAX_INT:
+        check_int(field.name, value)
 
 
 def _is_optional_count(_: object, field: attrs.Attribute[int | None], value: int | None) -> None:
     check_optional_int(field.name, value)
-
-
-def _is_bool(_: object, field: attrs.Attribute[bool], value: bool) -> None:  # noqa: FBT001 - attrs calls it
-    check_bool(field.name, value)
 
 
 @attrs.frozen(kw_only=True)
@@ -181,119 +174,6 @@ class TaskResult:
     failed_count: int = attrs.field(default=0, validator=_is_count)
     """Items that could not be read."""
 
-
-def _normalise_path(path: object) -> str:
-    """Return the path without empty parts and dots; `""` is the library itself."""
-    if not isinstance(path, str):
-        wrong_type("paths", path, "relative POSIX paths (each a str)")
-    text = check_unicode("paths", path)
-    if "\0" in text:
-        wrong_value("paths", path, "relative POSIX paths without NUL characters")
-    if text.startswith("/"):
-        wrong_value("paths", path, "relative to the library, without a leading '/'")
-    parts = [part for part in text.split("/") if part not in ("", ".")]
-    if ".." in parts:
-        wrong_value("paths", path, "inside the library, without '..'")
-    return "/".join(parts)
-
-
-def _normalise_paths(paths: Iterable[str]) -> tuple[str, ...]:
-    """Return the fewest paths, sorted, that mean the same; none: the whole library."""
-    if isinstance(paths, str | bytes):
-        wrong_type("paths", paths, "an iterable of paths, as in paths=[...]")
-    try:
-        items = list(paths)
-    except TypeError:
-        wrong_type("paths", paths, "an iterable of paths")
-    # Sorted by their parts, a folder comes right before all that is below it.
-    ordered = sorted({_normalise_path(path) for path in items}, key=_parts)
-    kept: list[str] = []
-    for path in ordered:
-        if path == "":
-            return ()
-        if not kept or not path.startswith(f"{kept[-1]}/"):
-            kept.append(path)
-    return tuple(kept) if len(kept) <= MAX_SCOPE_PATHS else ()
-
-
-def _parts(path: str) -> list[str]:
-    return path.split("/")
-
-
-@attrs.frozen(kw_only=True)
-class ScanScope:
-    """What to scan of a library, and how thoroughly.
-
-    Normalised when made, so that scopes that mean the same are equal:
-
-    >>> ScanScope(paths=["music/new/", "./music", "films"])
-    ScanScope(paths=('films', 'music'), deep=False)
-
-    Raises:
-        TypeError: `paths` is a bare str, or holds something else than str; `deep` is not a bool.
-        ValueError: A path is absolute, leads outside the library, has a NUL character or is not
-            valid Unicode.
-    """
-
-    paths: tuple[str, ...] = attrs.field(default=(), converter=_normalise_paths)
-    """Relative POSIX paths inside the library, sorted; empty: all of it.
-
-    A path below another is absorbed by it; `""` and `"."` mean the whole library, and so do more
-    than 1,000 paths.
-    """
-    deep: bool = attrs.field(default=False, validator=_is_bool)
-    """Whether to read everything again, not just what changed."""
-
-    def covers(self, other: ScanScope) -> bool:
-        """Return whether a scan of this scope does all that one of `other` would.
-
-        Args:
-            other: The scope that may be part of this one.
-
-        Raises:
-            TypeError: `other` is not a `ScanScope`.
-        """
-        check_instance("other", other, ScanScope)
-        if other.deep and not self.deep:
-            return False
-        if not self.paths:
-            return True
-        if not other.paths:
-            return False
-        mine = set(self.paths)
-        return all(_is_within(path, mine) for path in other.paths)
-
-    def union(self, other: ScanScope) -> ScanScope:
-        """Return the scope of one scan that does what both would.
-
-        It is deep if either is. Complexity: O(n log n) in the number of paths.
-
-        Args:
-            other: The scope to add.
-
-        Raises:
-            TypeError: `other` is not a `ScanScope`.
-        """
-        if self.covers(other):
-            return self
-        if other.covers(self):
-            return other
-        whole = not self.paths or not other.paths
-        return ScanScope(
-            paths=() if whole else self.paths + other.paths, deep=self.deep or other.deep
-        )
-
-
-def _is_within(path: str, folders: set[str]) -> bool:
-    while path not in folders:
-        path, slash, _ = path.rpartition("/")
-        if not slash:
-            return False
-    return True
-
-
-WHOLE_LIBRARY = ScanScope()
-"""The scope of a request that names none."""
 
 NO_PROGRESS = TaskProgress(scanned_paths=0)
 """The progress of a task that has reported nothing."""

@@ -6,24 +6,23 @@ record can be read without a lock, and a snapshot can be made of it at any time.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeAlias
+from datetime import datetime
+from typing import TypeAlias
+from uuid import UUID
 
 import attrs
 
-from scanqueue.models import ScanTask, TaskStatus
-
-if TYPE_CHECKING:
-    from datetime import datetime
-    from uuid import UUID
-
-    from scanqueue.models import (
-        EndReason,
-        LibraryId,
-        ScanScope,
-        TaskPriority,
-        TaskProgress,
-        TaskResult,
-    )
+from scanqueue.models import (
+    NO_PROGRESS,
+    EndReason,
+    LibraryId,
+    ScanScope,
+    ScanTask,
+    TaskPriority,
+    TaskProgress,
+    TaskResult,
+    TaskStatus,
+)
 
 __all__ = ["Counts", "OwnerId", "Slot", "TaskRecord"]
 
@@ -53,6 +52,46 @@ class TaskRecord:
     revision: int
     rank: int
     """Its place by age: the revision of its submission. It never changes."""
+
+    @classmethod
+    def pending(  # noqa: PLR0917 - called for every submission, and names take time
+        cls,
+        task_id: UUID,
+        library_id: LibraryId,
+        priority: TaskPriority,
+        scope: ScanScope,
+        created_at: datetime,
+        revision: int,
+    ) -> TaskRecord:
+        """Return a task that was just submitted.
+
+        Args:
+            task_id: Its id.
+            library_id: What to scan.
+            priority: How urgent it is.
+            scope: What to scan of the library.
+            created_at: The moment of the submission.
+            revision: That of the submission.
+        """
+        return cls(
+            task_id,
+            library_id,
+            priority,
+            TaskStatus.PENDING,
+            scope,
+            created_at,
+            None,  # started_at
+            None,  # completed_at
+            NO_PROGRESS,
+            None,  # result
+            None,  # error
+            None,  # reason
+            0,  # attempt
+            0,  # interruptions
+            False,  # holds_slot
+            revision,
+            revision,  # rank
+        )
 
     def successor(self, revision: int) -> TaskRecord:
         """Return a copy with another revision, for a rule to change before it replaces this one.
@@ -107,9 +146,12 @@ class TaskRecord:
         return self.holds_slot and self.status.is_ended
 
 
-@attrs.frozen
+@attrs.define(unsafe_hash=True)
 class Slot:
-    """The right to scan a library, held by one attempt of one task in one process."""
+    """The right to scan a library, held by one attempt of one task in one process.
+
+    Never changed, as records are not.
+    """
 
     library_id: LibraryId
     task_id: UUID

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import OrderedDict
+from datetime import UTC, datetime
 from heapq import heappop, heappush
 from itertools import chain, islice
 from typing import TYPE_CHECKING
@@ -17,8 +18,7 @@ from scanqueue.records import Counts
 from scanqueue.stores._lane import Lane
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from datetime import datetime
+    from collections.abc import Iterable, Iterator
     from uuid import UUID
 
     from scanqueue.models import LibraryId
@@ -46,10 +46,12 @@ class MemoryTable:
         self._slots: dict[LibraryId, Slot] = {}
         self._by_status = dict.fromkeys(TaskStatus, 0)
         self._stopping = 0
+        self._latest_end = datetime.min.replace(tzinfo=UTC)
         # In order of ending, each with the latest end up to it: where that is before a moment,
-        # so are all the earlier ones, even if the wall clock was set back in between.
-        self._ended: OrderedDict[int, tuple[TaskRecord, datetime]] = OrderedDict()
-        self._ended_by_library: dict[LibraryId, dict[int, tuple[TaskRecord, datetime]]] = {}
+        # so are all the earlier ones, even if the wall clock was set back in between. (Numbers
+        # and moments only: the garbage collector has nothing to follow in them.)
+        self._ended: OrderedDict[int, datetime] = OrderedDict()
+        self._ended_by_library: dict[LibraryId, dict[int, datetime]] = {}
         # What may be deleted one day, by its end.
         self._expiring: list[tuple[datetime, int]] = []
         # Which task each revision changed, in order. An entry is stale when its task has changed
@@ -111,12 +113,21 @@ class MemoryTable:
     def ended(
         self, since: datetime, limit: int | None, library_id: LibraryId | None
     ) -> list[TaskRecord]:
-        entries: Iterable[tuple[TaskRecord, datetime]]
         if library_id is None:
-            entries = reversed(self._ended.values())
+            latest_first = reversed(self._ended.items())
         else:
-            entries = reversed(self._ended_by_library.get(library_id, {}).values())
-        return list(islice(_within(entries, since), limit))
+            latest_first = reversed(self._ended_by_library.get(library_id, {}).items())
+        return list(islice(self._since(since, latest_first), limit))
+
+    def _since(
+        self, since: datetime, latest_first: Iterable[tuple[int, datetime]]
+    ) -> Iterator[TaskRecord]:
+        for key, latest in latest_first:
+            if latest < since:
+                return
+            task = self._tasks[key]
+            if _moment_of_end(task) >= since:
+                yield task
 
     def changed(self, after: int, limit: int | None) -> list[TaskRecord]:
         revisions, ids, tasks = self._log_revisions, self._log_tasks, self._tasks
@@ -149,19 +160,18 @@ class MemoryTable:
             message = f"task {new.id} has changed since it was read"
             raise ValueError(message)
         self._tasks[key] = new
-        if old.status is _PENDING and (
-            new.status is not _PENDING or new.priority is not old.priority
-        ):
+        status = new.status
+        if old.status is _PENDING and (status is not _PENDING or new.priority is not old.priority):
             self._lanes[old.priority].remove(old.rank)
             del self._pending[old.library_id]
-        if new.status is _PENDING:
+        if status is _PENDING:
             self._pending[new.library_id] = new
             self._lanes[new.priority].put(new)
-        elif new.status is not _RUNNING:
+        elif status is not _RUNNING:
+            self._stopping += new.is_stopping - old.is_stopping
             self._file(key, new)
         self._by_status[old.status] -= 1
-        self._by_status[new.status] += 1
-        self._stopping += new.is_stopping - old.is_stopping
+        self._by_status[status] += 1
         self._log(new.revision, key)
 
     def take_slot(self, slot: Slot) -> None:
@@ -171,7 +181,8 @@ class MemoryTable:
         self._slots[slot.library_id] = slot
 
     def free_slot(self, slot: Slot) -> None:
-        if self._slots.get(slot.library_id) != slot:
+        held = self._slots.get(slot.library_id)
+        if held is not slot and held != slot:
             message = f"this slot of library {slot.library_id!r} is not held"
             raise ValueError(message)
         del self._slots[slot.library_id]
@@ -198,16 +209,16 @@ class MemoryTable:
 
     def _file(self, key: int, task: TaskRecord) -> None:
         """Put an ended task where history and pruning find it; it keeps its place there."""
-        end = task.completed_at or task.created_at
-        if key in self._ended:
-            latest = self._ended[key][1]
-        elif self._ended:
-            latest = max(end, next(reversed(self._ended.values()))[1])
-        else:
-            latest = end
-        entry = (task, latest)
-        self._ended[key] = entry
-        self._ended_by_library.setdefault(task.library_id, {})[key] = entry
+        end = _moment_of_end(task)
+        if key not in self._ended:
+            if not self._ended or end > self._latest_end:
+                self._latest_end = end
+            self._ended[key] = latest = self._latest_end
+            of_library = self._ended_by_library.get(task.library_id)
+            if of_library is None:
+                self._ended_by_library[task.library_id] = {key: latest}
+            else:
+                of_library[key] = latest
         if not task.holds_slot:
             heappush(self._expiring, (end, key))
 
@@ -220,11 +231,6 @@ class MemoryTable:
             self._log_tasks = [key for _, key in live]
 
 
-def _within(
-    entries: Iterable[tuple[TaskRecord, datetime]], since: datetime
-) -> Iterable[TaskRecord]:
-    for task, latest in entries:
-        if latest < since:
-            return
-        if (task.completed_at or task.created_at) >= since:
-            yield task
+def _moment_of_end(task: TaskRecord) -> datetime:
+    assert task.completed_at is not None
+    return task.completed_at

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from threading import Condition
 
 import attrs
 
 from scanqueue import _sync
 from scanqueue._validate import check_duration, check_int, check_moment, check_seconds
-
-if TYPE_CHECKING:
-    from threading import Condition
 
 __all__ = ["FakeClock"]
 

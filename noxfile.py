@@ -1,0 +1,135 @@
+"""Every check of the project: ``nox -l`` lists them.
+
+``nox -s tests-3.11 -- -k cancel`` passes arguments on, and ``nox -R`` runs without building and
+installing again (so the tests see the wheel of last time).
+"""
+
+import os
+import shutil
+from pathlib import Path
+
+import nox
+
+nox.needs_version = ">=2025.2.9"  # nox.project.dependency_groups
+nox.options.sessions = ["lint", "types", "tests", "coverage", "docs", "build"]
+nox.options.reuse_venv = "yes"
+nox.options.default_venv_backend = "virtualenv"
+nox.options.error_on_external_run = True
+# A machine without one of the Pythons tests the others, also where CI=true makes nox strict.
+nox.options.error_on_missing_interpreters = False
+nox.options.download_python = "never"
+
+PYPROJECT = nox.project.load_toml("pyproject.toml")
+PYTHONS = nox.project.python_versions(PYPROJECT)
+PACKAGE: str = PYPROJECT["project"]["name"]
+
+_wheels: list[Path] = []  # the wheel of this run of nox, once it is built
+
+
+def _install(session: nox.Session, *groups: str) -> None:
+    """Install the built wheel, never the source tree, and dependency groups beside it."""
+    requirements = nox.project.dependency_groups(PYPROJECT, *groups)
+    wheel = _wheel(session)
+    session.install(wheel, *requirements)
+    # A reused environment may hold an older build of the same version.
+    session.install("--force-reinstall", "--no-deps", wheel)
+
+
+def _wheel(session: nox.Session) -> str:
+    """Build the wheel, once in a run of nox, and return its path."""
+    if not _wheels:
+        folder = session.cache_dir / "wheel"
+        shutil.rmtree(folder, ignore_errors=True)
+        # fmt: off
+        session.run_install(
+            "python", "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(folder), ".",
+            silent=True,
+        )
+        # fmt: on
+        _wheels.extend(folder.glob("*.whl"))
+    # With `nox -R` nothing is built and nothing is installed.
+    return str(_wheels[0]) if _wheels else PACKAGE
+
+
+@nox.session(python=PYTHONS)
+def tests(session: nox.Session) -> None:
+    """Run the tests on each supported Python that this machine has."""
+    _install(session, "tests")
+    session.run("pytest", *session.posargs)
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Check types with mypy, and with pyright that the wheel's public API is fully typed."""
+    _install(session, "types")
+    folders = [folder for folder in ("src", "tests", "examples") if Path(folder).is_dir()]
+    session.run("mypy", *session.posargs, *folders)
+    # Elsewhere, so that pyright sees the installed package and not the source tree.
+    with session.chdir(session.create_tmp()):
+        session.run("pyright", "--verifytypes", PACKAGE, "--ignoreexternal")
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check style, formatting and the layering of the modules."""
+    session.install(*nox.project.dependency_groups(PYPROJECT, "lint"))
+    session.run("ruff", "check", *session.posargs)
+    session.run("ruff", "format", "--check")
+    session.run("lint-imports", "--no-cache", env={"PYTHONPATH": "src"})
+
+
+@nox.session
+def coverage(session: nox.Session) -> None:
+    """Run the tests on one Python and demand every branch of the package."""
+    _install(session, "coverage")
+    session.run("coverage", "erase")
+    session.run("coverage", "run", "-m", "pytest", *session.posargs)
+    session.run("coverage", "combine", "--quiet")
+    session.run("coverage", "report")
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Build the documentation offline; a warning is an error."""
+    _install(session, "docs")
+    # fmt: off
+    session.run(
+        "sphinx-build", "-E", "-T", "-W", "-n", "--keep-going", "-b", "html",
+        "docs", "docs/_build/html", *session.posargs,
+    )
+    # fmt: on
+
+
+@nox.session(default=False)
+def bench(session: nox.Session) -> None:
+    """Compare the queue's speed with others'; arguments go to tests/benchmarks."""
+    _install(session, "bench")
+    session.run("python", "-m", "tests.benchmarks", *session.posargs)
+
+
+@nox.session(default=False)
+def demo(session: nox.Session) -> None:
+    """Scan real folders: ``nox -s demo -- FOLDER ...``."""
+    _install(session, "demo")
+    # Ctrl-C is the example's to handle: give it time to cancel its scans.
+    session.run("python", "examples/quickstart.py", *session.posargs, interrupt_timeout=30.0)
+
+
+@nox.session
+def build(session: nox.Session) -> None:
+    """Build sdist and wheel, check and list what they hold, and import the wheel."""
+    session.install(*nox.project.dependency_groups(PYPROJECT, "build"))
+    shutil.rmtree("dist", ignore_errors=True)
+    session.run("python", "-m", "build")
+    artifacts = [str(path) for path in sorted(Path("dist").iterdir())]
+    session.run("twine", "check", "--strict", *artifacts)
+    wheels = [path for path in artifacts if path.endswith(".whl")]
+    session.run("check-wheel-contents", *wheels)
+    for path in artifacts:
+        session.run("python", "-m", "zipfile" if path in wheels else "tarfile", "-l", path)
+
+    fresh = Path(session.create_tmp(), "fresh").absolute()
+    session.run("python", "-m", "venv", "--clear", str(fresh))
+    python = str(fresh / ("Scripts/python.exe" if os.name == "nt" else "bin/python"))
+    session.run(python, "-m", "pip", "install", "--quiet", *wheels, external=True)
+    session.run(python, "-I", "-c", f"import {PACKAGE}; print({PACKAGE})", external=True)

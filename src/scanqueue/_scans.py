@@ -1,0 +1,130 @@
+"""The scans of this process: claiming tasks, and recording how they ended."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from scanqueue import _rules, _sync
+from scanqueue._context import LiveContext
+from scanqueue.models import TaskStatus
+
+if TYPE_CHECKING:
+    from datetime import datetime
+    from uuid import UUID
+
+    from scanqueue._core import Core
+    from scanqueue.protocols import TaskTable
+    from scanqueue.records import TaskRecord
+
+PENDING, CANCELLED = TaskStatus.PENDING, TaskStatus.CANCELLED
+
+
+class Scans:
+    """What is being scanned here, from the claim of a task until its end is recorded.
+
+    Thread-safety: any thread; the dict is only changed by single operations that are atomic.
+
+    Args:
+        core: The service that scans.
+    """
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+        self._by_task: dict[int, LiveContext] = {}
+        self._inside = _sync.Local()
+
+    def __bool__(self) -> bool:
+        return bool(self._by_task)
+
+    def all(self) -> list[LiveContext]:
+        """Return the scans whose end is not recorded yet."""
+        return list(self._by_task.values())
+
+    def of_task(self, task_id: UUID) -> LiveContext | None:
+        """Return the scan of a task, or None."""
+        return self._by_task.get(task_id.int)
+
+    def enter(self, context: LiveContext | None) -> None:
+        """Note that the calling thread is inside of a scan, or of none."""
+        self._inside.scan = context
+
+    def current(self) -> LiveContext | None:
+        """Return the scan that the calling thread is inside of, or None."""
+        return getattr(self._inside, "scan", None)
+
+    def turn(self, done: LiveContext | None, *, claims: bool) -> LiveContext | None:
+        """Record the end of one scan and claim the next one, in one transaction.
+
+        A scan is one of `all()` from its claim until its end is recorded.
+
+        Args:
+            done: The scan whose scanner has returned, or None.
+            claims: Whether to claim another.
+
+        Returns:
+            The claimed scan, or None.
+        """
+        if done is not None:
+            return self._turn(done, claims=claims)
+        hub = self._core.hub
+        with hub.lock:
+            if hub.closed:
+                return None
+            hub.claiming += 1  # a shutdown waits until it is known what comes of it
+        try:
+            return self._turn(None, claims=claims)
+        finally:
+            hub.has_claimed()
+
+    def _turn(self, done: LiveContext | None, *, claims: bool) -> LiveContext | None:
+        core = self._core
+        hub, settings = core.hub, core.settings
+        now = core.now()
+        ended = context = None
+        makes_work = False
+        try:
+            with core.write() as table:
+                if done is not None:
+                    ended = self._record_end(table, done, now)
+                if claims and not hub.closed:
+                    claimed = _rules.claim(
+                        table, core.owner, now=now, max_running=settings.max_running
+                    )
+                    if claimed is not None:
+                        context = LiveContext(*claimed, desk=core.publisher)
+                        # Here, not after the commit: a cancel that comes next must find it.
+                        self._by_task[context.slot.task_id.int] = context
+                # A worker that wakes up wakes the next one, while there is more to do. One that is
+                # about to wait is not idle yet: it must learn that something was freed.
+                makes_work = (
+                    hub.idle == 0 or _rules.claimable(table, settings.max_running) is not None
+                )
+        except BaseException:
+            if context is not None:
+                del self._by_task[context.slot.task_id.int]
+            raise
+        if done is not None:
+            self._by_task.pop(done.slot.task_id.int, None)  # not there in a forked child
+            core.publisher.dirty.discard(done)
+        if done is not None or context is not None:
+            with hub.lock:
+                if ended is not None:
+                    hub.count_ended(ended)
+                hub.tell(work=makes_work)
+        if done is not None and core.shutdown_returned and not self._by_task:
+            core.retire()
+        return context
+
+    def _record_end(self, table: TaskTable, done: LiveContext, now: datetime) -> TaskRecord | None:
+        """Record that a scanner returned; return the task if it ended only now."""
+        core = self._core
+        done.close()
+        assert done.ending is not None
+        stopped = None
+        if done.is_shut_down:  # and the store may not have heard of it
+            stopped = _rules.stop(table, done.slot, now=now, durable=core.store.durable)
+        task = _rules.finish(table, done.slot, done.ending, done.progress(), now=now)
+        core.prune(table, now)
+        if task is None or task.status is PENDING:
+            return None
+        return task if stopped is not None or task.status is not CANCELLED else None

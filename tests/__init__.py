@@ -1,0 +1,1 @@
+"""The tests of scanqueue, run against the installed package."""

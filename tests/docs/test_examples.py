@@ -1,0 +1,19 @@
+"""README, pages and docstrings say what is true: their examples run."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.docs.examples import Story, find_stories
+
+
+@pytest.mark.parametrize("story", [pytest.param(story, id=story.name) for story in find_stories()])
+def test_examples_run(
+    story: Story,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What the documentation shows works, in an empty folder, and prints what it says."""
+    monkeypatch.chdir(tmp_path)
+    story.run(printed=lambda: capsys.readouterr().out)
