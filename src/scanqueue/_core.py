@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from datetime import UTC, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, TypeVar
 from uuid import uuid4
 
@@ -22,7 +22,6 @@ from scanqueue.models import SubmitOutcome, TaskStatus
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from contextlib import AbstractContextManager
-    from datetime import datetime
     from uuid import UUID
 
     from scanqueue._workers import Workers
@@ -33,6 +32,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
+
+BEGINNING = datetime.min.replace(tzinfo=UTC)
 
 FIRST_RETRY = 1.0
 LAST_RETRY = 30.0
@@ -99,6 +100,13 @@ class Core:
             wrong_value("clock.now()", moment, "an aware datetime in UTC")
         return moment.astimezone(UTC)
 
+    def window_start(self, now: datetime) -> datetime:
+        """Return the moment from which on ended tasks are kept."""
+        try:
+            return now - self.settings.retention
+        except OverflowError:
+            return BEGINNING
+
     def deadline(self, timeout: float | None) -> float | None:
         """Return the moment of the monotonic clock that a timeout means."""
         return None if timeout is None else self.clock.monotonic() + timeout
@@ -146,17 +154,18 @@ class Core:
 
     def refuse_if_closed(self) -> None:
         """Raise if the queue was shut down. Asked inside a transaction, it holds for all of it."""
+        self.refuse_if_forked()
         if self.hub.closed:
             message = "the queue was shut down"
             raise QueueClosedError(message)
 
     def prune(self, table: TaskTable, now: datetime) -> None:
         """Delete some of what is past the retention."""
-        _rules.prune(table, now - self.settings.retention)
+        _rules.prune(table, self.window_start(now))
 
     def prune_all(self) -> None:
         """Delete all that is past the retention, in batches."""
-        before = self.now() - self.settings.retention
+        before = self.window_start(self.now())
         while True:
             with self.write() as table:
                 if self.hub.closed or _rules.prune(table, before) < _rules.PRUNE_BATCH:
@@ -172,6 +181,7 @@ class Core:
         when_running: WhenRunning,
     ) -> tuple[TaskRecord, SubmitOutcome]:
         """Queue a scan, or find the task that covers it."""
+        self.refuse_if_closed()
         now = self.now()
         hub = self.hub
         joined = None
@@ -209,6 +219,7 @@ class Core:
 
     def cancel(self, task_id: UUID) -> TaskRecord:
         """Cancel a task; its scanner, if it has one, is asked to stop."""
+        self.refuse_if_closed()
         self.publisher.publish_before_end(self.scans.of_task(task_id))
         now = self.now()
         with self.write() as table:
@@ -220,6 +231,7 @@ class Core:
 
     def cancel_library(self, library_id: LibraryId) -> list[TaskRecord]:
         """Cancel the active tasks of a library in one transaction."""
+        self.refuse_if_closed()
         for context in self.scans.all():
             if context.library_id == library_id:
                 self.publisher.publish_before_end(context)
@@ -243,6 +255,7 @@ class Core:
 
     def set_paused(self, paused: bool) -> None:  # noqa: FBT001 - a state, not a switch
         """Hold new scans back, or no longer."""
+        self.refuse_if_closed()
         with self.write() as table:
             self.refuse_if_closed()
             table.set_paused(paused)

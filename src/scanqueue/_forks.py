@@ -3,26 +3,33 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
-from weakref import WeakMethod
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from typing import Protocol
+from weakref import WeakSet
 
 
-def call_after_fork(method: Callable[[], None]) -> None:
-    """Have a bound method called in every forked child, for as long as its object lives.
+class Forkable(Protocol):
+    """Something that a forked child must not use as its parent left it."""
+
+    def after_fork(self) -> None:
+        """Make it usable in the child, before anything else runs there."""
+
+
+_forkables: WeakSet[Forkable] = WeakSet()
+
+
+def register(forkable: Forkable) -> None:
+    """Have `after_fork` called in every forked child, for as long as the object lives.
 
     Args:
-        method: The method. It runs before anything else does in the child, on its only thread.
+        forkable: The object.
     """
-    if not hasattr(os, "register_at_fork"):  # pragma: no cover - Windows has no fork
-        return
-    reference = WeakMethod(method)
+    _forkables.add(forkable)
 
-    def call() -> None:
-        alive = reference()
-        if alive is not None:
-            alive()
 
-    os.register_at_fork(after_in_child=call)
+def _call_all() -> None:
+    for forkable in list(_forkables):
+        forkable.after_fork()
+
+
+if hasattr(os, "register_at_fork"):  # pragma: no branch - Windows has no fork
+    os.register_at_fork(after_in_child=_call_all)

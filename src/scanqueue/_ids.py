@@ -6,7 +6,7 @@ import os
 from collections import deque
 from uuid import UUID
 
-from scanqueue._forks import call_after_fork
+from scanqueue import _forks
 
 _POOL_SIZE = 256
 _RANDOM_BITS = ~((0xF << 76) | (0x3 << 62))
@@ -32,13 +32,13 @@ class _Pool:
             self._chunks.extend(chunks)
         return UUID(int=int.from_bytes(chunk) & _RANDOM_BITS | _VERSION_AND_VARIANT)
 
-    def clear(self) -> None:
-        """Forget what is left: a forked child would make the ids that its parent makes."""
+    def after_fork(self) -> None:
+        """Forget what is left: a child would make the ids that its parent makes."""
         self._chunks.clear()
 
 
 _pool = _Pool()
-call_after_fork(_pool.clear)
+_forks.register(_pool)
 
 new_task_id = _pool.new_id
 """Return a random id; a system call for each would cost as much as the rest of a submission."""

@@ -147,7 +147,7 @@ class Queries:
         return snapshots(tasks)
 
     def _window_start(self) -> datetime:
-        return self._core.now() - self._core.settings.retention
+        return self._core.window_start(self._core.now())
 
     @property
     def is_paused(self) -> bool:

@@ -153,7 +153,10 @@ def submit(
         and table.counts().pending >= max_pending
     ):
         raise QueueFullError(max_pending)
-    task = TaskRecord.pending(new_id(), library_id, priority, scope, now, table.next_revision())
+    revision = table.next_revision()
+    task = TaskRecord(
+        new_id(), library_id, priority, TaskStatus.PENDING, scope, now, revision, rank=revision
+    )
     table.insert(task)
     return task, SubmitOutcome.CREATED if running is None else SubmitOutcome.FOLLOW_UP
 

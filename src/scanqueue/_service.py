@@ -7,9 +7,9 @@ from functools import partial
 from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
+from scanqueue import _forks
 from scanqueue._clock import SystemClock
 from scanqueue._core import Core, Settings
-from scanqueue._forks import call_after_fork
 from scanqueue._queries import Queries, snapshots
 from scanqueue._runner import run_scan
 from scanqueue._scope import WHOLE_LIBRARY
@@ -17,10 +17,8 @@ from scanqueue._shutdown import close_at_exit, shut_down
 from scanqueue._validate import (
     check_bool,
     check_duration,
-    check_instance,
     check_int,
     check_library_id,
-    check_member,
     check_optional_int,
     check_task_id,
     check_timeout,
@@ -50,8 +48,8 @@ __all__ = ["ScanQueueService"]
 SHORTEST_RETENTION = timedelta(seconds=60)
 """An ended task is kept at least so long, so that whoever waits for it finds it."""
 
-_services: WeakValueDictionary[int, ScanQueueService] = WeakValueDictionary()
-"""The service of each store object, by the id of the store."""
+_cores: WeakValueDictionary[int, Core] = WeakValueDictionary()
+"""The inside of the service of each store object, by the id of the store."""
 
 
 class ScanQueueService(Queries):
@@ -119,12 +117,12 @@ class ScanQueueService(Queries):
                 "scanner must not be None with a store that is not shared: nothing could ever run"
             )
             raise ValueError(message)
-        if id(store) in _services:
+        if id(store) in _cores:
             message = "store must be one that no other service uses: make one for each service"
             raise ValueError(message)
         super().__init__(Core(store, SystemClock() if clock is None else clock, settings))
-        _services[id(store)] = self
-        call_after_fork(self._core.after_fork)
+        _cores[id(store)] = self._core
+        _forks.register(self._core)
 
     # --- starting and ending ---
 
@@ -136,7 +134,6 @@ class ScanQueueService(Queries):
             StoreError: The store cannot be used.
         """
         core = self._core
-        core.refuse_if_forked()
         core.refuse_if_closed()
         core.open()
         with core.hub.lock:
@@ -279,9 +276,12 @@ class ScanQueueService(Queries):
         when_running: WhenRunning,
     ) -> tuple[TaskRecord, SubmitOutcome]:
         library = check_library_id(library_id)
-        check_member("priority", priority, TaskPriority)
-        check_instance("scope", scope, ScanScope)
-        check_member("when_running", when_running, WhenRunning)
+        if not isinstance(priority, TaskPriority):
+            wrong_type("priority", priority, "a member of TaskPriority")
+        if not isinstance(scope, ScanScope):
+            wrong_type("scope", scope, "a ScanScope")
+        if not isinstance(when_running, WhenRunning):
+            wrong_type("when_running", when_running, "a member of WhenRunning")
         return self._core.submit(library, priority, scope, when_running)
 
     def cancel_task(self, task_id: UUID) -> ScanTask:
@@ -370,7 +370,6 @@ class ScanQueueService(Queries):
         if core.scans.current() is not None:
             message = "run_pending() must not be called inside a scanner: it would nest scans"
             raise RuntimeError(message)
-        core.refuse_if_forked()
         core.refuse_if_closed()
         count = 0
         context = core.scans.turn(None, claims=True) if limit != 0 else None

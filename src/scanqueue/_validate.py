@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from enum import Enum
-from typing import NoReturn, TypeVar
+from typing import NoReturn
 from uuid import UUID
 
 MAX_INT = 2**63 - 1
 MIN_INT = -(2**63)
 MAX_LIBRARY_ID_LENGTH = 255
-
-E = TypeVar("E", bound=Enum)
 
 
 def _shown(value: object) -> str:
@@ -60,13 +57,6 @@ def check_unicode(name: str, value: str) -> str:
         except UnicodeEncodeError:
             wrong_value(name, value, "valid Unicode, without lone surrogates")
     return text
-
-
-def check_member(name: str, value: object, kind: type[E]) -> E:
-    """Return the value if it is a member of the enumeration, not just equal to one."""
-    if not isinstance(value, kind):
-        wrong_type(name, value, f"a member of {kind.__name__}")
-    return value
 
 
 def check_instance(name: str, value: object, kind: type) -> None:

@@ -15,7 +15,7 @@
     │   └── StoreVersionError            a newer version, or another program, made it
     └── LibraryUnavailable               for scanners to raise: the library cannot be reached
 
-    ScanCancelled (a BaseException)      for scanners to raise, or to let through: stopped on request
+    ScanCancelled (a BaseException)      for scanners to raise, or let through: stopped on request
 
 Bad arguments are a `TypeError` or a `ValueError` that names the argument. Every class carries its
 data as attributes and a hint, `http_status`, for adapters.

@@ -40,58 +40,18 @@ class TaskRecord:
     status: TaskStatus
     scope: ScanScope
     created_at: datetime
-    started_at: datetime | None
-    completed_at: datetime | None
-    progress: TaskProgress
-    result: TaskResult | None
-    error: str | None
-    reason: EndReason | None
-    attempt: int
-    interruptions: int
-    holds_slot: bool
     revision: int
     rank: int
     """Its place by age: the revision of its submission. It never changes."""
-
-    @classmethod
-    def pending(  # noqa: PLR0917 - called for every submission, and names take time
-        cls,
-        task_id: UUID,
-        library_id: LibraryId,
-        priority: TaskPriority,
-        scope: ScanScope,
-        created_at: datetime,
-        revision: int,
-    ) -> TaskRecord:
-        """Return a task that was just submitted.
-
-        Args:
-            task_id: Its id.
-            library_id: What to scan.
-            priority: How urgent it is.
-            scope: What to scan of the library.
-            created_at: The moment of the submission.
-            revision: That of the submission.
-        """
-        return cls(
-            task_id,
-            library_id,
-            priority,
-            TaskStatus.PENDING,
-            scope,
-            created_at,
-            None,  # started_at
-            None,  # completed_at
-            NO_PROGRESS,
-            None,  # result
-            None,  # error
-            None,  # reason
-            0,  # attempt
-            0,  # interruptions
-            False,  # holds_slot
-            revision,
-            revision,  # rank
-        )
+    started_at: datetime | None = None
+    completed_at: datetime | None = None
+    progress: TaskProgress = NO_PROGRESS
+    result: TaskResult | None = None
+    error: str | None = None
+    reason: EndReason | None = None
+    attempt: int = 0
+    interruptions: int = 0
+    holds_slot: bool = False
 
     def successor(self, revision: int) -> TaskRecord:
         """Return a copy with another revision, for a rule to change before it replaces this one.
@@ -106,6 +66,8 @@ class TaskRecord:
             self.status,
             self.scope,
             self.created_at,
+            revision,
+            self.rank,
             self.started_at,
             self.completed_at,
             self.progress,
@@ -115,8 +77,6 @@ class TaskRecord:
             self.attempt,
             self.interruptions,
             self.holds_slot,
-            revision,
-            self.rank,
         )
 
     def snapshot(self) -> ScanTask:

@@ -8,7 +8,7 @@ from threading import Condition
 import attrs
 
 from scanqueue import _sync
-from scanqueue._validate import check_duration, check_int, check_moment, check_seconds
+from scanqueue._validate import check_duration, check_int, check_moment, check_seconds, wrong_value
 
 __all__ = ["FakeClock"]
 
@@ -70,11 +70,14 @@ class FakeClock:
 
         Raises:
             TypeError: `seconds` is not a number.
-            ValueError: `seconds` is negative, NaN, or infinite.
+            ValueError: `seconds` is negative or NaN, or leads beyond the year 9999.
         """
         seconds = check_seconds("seconds", seconds)
         with self._lock:
-            self._now += timedelta(seconds=seconds)
+            try:
+                self._now += timedelta(seconds=seconds)
+            except OverflowError:
+                wrong_value("seconds", seconds, "a time that leads to a possible date")
             self._monotonic += seconds
             due = {
                 id(waiter.condition): waiter.condition
