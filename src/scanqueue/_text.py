@@ -45,6 +45,6 @@ def describe_error(error: BaseException) -> str:
     name = type(error).__name__
     try:
         message = str(error)
-    except Exception as failure:  # noqa: BLE001 - the exception is the scanner's, so is its __str__
+    except BaseException as failure:  # noqa: BLE001 - it is the scanner's, and may do anything
         message = f"(its message cannot be shown: {type(failure).__name__})"
     return storable(f"{name}: {message}" if message else name, ERROR_LIMIT)

@@ -50,6 +50,9 @@ class Lane:
         if self._in_order.pop(rank, None) is None:
             del self._late[rank]
 
+    def __bool__(self) -> bool:
+        return bool(self._in_order or self._late)
+
     def __iter__(self) -> Iterator[TaskRecord]:
         """Yield the tasks, lowest rank first."""
         in_order = self._in_order.values()

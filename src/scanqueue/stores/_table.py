@@ -94,9 +94,10 @@ class MemoryTable:
     def first_claimable(self) -> TaskRecord | None:
         slots = self._slots
         for lane in self._lanes.values():
-            for task in lane:
-                if task.library_id not in slots:
-                    return task
+            if lane:
+                for task in lane:
+                    if task.library_id not in slots:
+                        return task
         return None
 
     def oldest_pending(self) -> TaskRecord | None:
@@ -168,7 +169,8 @@ class MemoryTable:
             self._pending[new.library_id] = new
             self._lanes[new.priority].put(new)
         elif status is not _RUNNING:
-            self._stopping += new.is_stopping - old.is_stopping
+            if new.holds_slot or old.status is not _RUNNING:
+                self._stopping += new.is_stopping - old.is_stopping
             self._file(key, new)
         self._by_status[old.status] -= 1
         self._by_status[status] += 1
