@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import logging
 from datetime import UTC, datetime, timedelta
+from logging import ERROR, getLogger
 from typing import TYPE_CHECKING, TypeVar
 from uuid import uuid4
 
@@ -13,6 +13,7 @@ from scanqueue import _rules, _sync
 from scanqueue._hub import Hub
 from scanqueue._ids import new_task_id
 from scanqueue._keeper import Keeper
+from scanqueue._logs import log
 from scanqueue._progress import Publisher
 from scanqueue._scans import Scans
 from scanqueue._validate import wrong_value
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-logger = logging.getLogger(__name__)
+logger = getLogger(__name__)
 
 BEGINNING = datetime.min.replace(tzinfo=UTC)
 
@@ -312,11 +313,11 @@ class Core:
         while True:
             try:
                 return operation()
-            except Exception:
+            except Exception as error:  # noqa: BLE001 - whatever a store raises
                 if self.forked:
                     return None
                 if delay == FIRST_RETRY:
-                    logger.exception("the store failed; trying again until it works")
+                    log(logger, ERROR, "the store failed; trying again until it works", error)
             if until_closed and self.hub.closed:
                 return None
             self.wait_for(lambda: (until_closed and self.hub.closed) or None, self.deadline(delay))

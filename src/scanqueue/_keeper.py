@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import logging
+from logging import ERROR, getLogger
 from typing import TYPE_CHECKING
 
 from scanqueue import _sync
+from scanqueue._logs import log
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from scanqueue._core import Core
 
-logger = logging.getLogger(__name__)
+logger = getLogger(__name__)
 
 RECOVERY_INTERVAL = 2.0
 """Seconds between two looks for dead processes, where several share a queue."""
@@ -87,8 +88,8 @@ class Keeper:
                     recover_at = now + RECOVERY_INTERVAL
                     core.recover()
                 fails = False
-            except Exception:
+            except Exception as error:  # noqa: BLE001 - whatever a store raises
                 if not fails:
-                    logger.exception("the store failed; trying again until it works")
+                    log(logger, ERROR, "the store failed; trying again until it works", error)
                 fails = True
             yield recover_at if poll_interval is None else min(poll_at, recover_at)

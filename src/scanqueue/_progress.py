@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import logging
+from logging import WARNING, getLogger
 from typing import TYPE_CHECKING
 
 from scanqueue import _rules
+from scanqueue._logs import log
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from scanqueue._context import LiveContext
     from scanqueue._core import Core
 
-logger = logging.getLogger(__name__)
+logger = getLogger(__name__)
 
 
 class Publisher:
@@ -65,8 +66,8 @@ class Publisher:
             with core.store.write(sync=False) as table:
                 # Taken inside, so that of two publications the later one has the later numbers.
                 task = _rules.report(table, context.slot, context.progress())
-        except Exception:
-            logger.warning("progress was lost: the store failed", exc_info=True)
+        except Exception as error:  # noqa: BLE001 - whatever a store raises
+            log(logger, WARNING, "progress was lost: the store failed", error)
             return
         if task is not None:
             core.wake()

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import inspect
-import logging
+from logging import DEBUG, ERROR, WARNING, getLogger
 from typing import TYPE_CHECKING
 
+from scanqueue._logs import log
 from scanqueue._rules import Ending
 from scanqueue._text import ERROR_LIMIT, describe_error, storable
 from scanqueue.errors import LibraryUnavailable, ScanCancelled
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from scanqueue.models import LibraryId
     from scanqueue.protocols import ScanContext
 
-logger = logging.getLogger(__name__)
+logger = getLogger(__name__)
 
 
 def run_scan(
@@ -69,7 +70,7 @@ def _ending(result: object, context: LiveContext) -> Ending:
         problem = f"the scanner returned {_kind(result)}, not a TaskResult"
     error = storable(f"TypeError: {problem}", ERROR_LIMIT)
     if not context.cancelled:
-        logger.error("a scan failed: its scanner returned no TaskResult", extra=_extra(context))
+        _log(ERROR, "a scan failed: its scanner returned no TaskResult", context)
     return Ending(None, EndReason.ERROR, error)
 
 
@@ -79,17 +80,25 @@ def _kind(result: object) -> str:
 
 def _failure(error: BaseException, context: LiveContext) -> Ending:
     if isinstance(error, LibraryUnavailable):
-        logger.warning("a library is unavailable", extra=_extra(context))
+        _log(WARNING, "a library is unavailable", context)
         return Ending(None, EndReason.UNAVAILABLE, describe_error(error))
     if isinstance(error, ScanCancelled) and context.cancelled:
-        logger.debug("a scan has stopped as it was asked to", extra=_extra(context))
+        _log(DEBUG, "a scan has stopped as it was asked to", context)
     else:
-        logger.error("a scan failed", exc_info=error, extra=_extra(context))
+        _log(ERROR, "a scan failed", context, error)
     return Ending(None, EndReason.ERROR, describe_error(error))
 
 
-def _extra(context: LiveContext) -> dict[str, object]:
-    return {
-        "scanqueue_task_id": str(context.slot.task_id),
-        "scanqueue_library_id": context.library_id,
-    }
+def _log(
+    level: int, message: str, context: LiveContext, error: BaseException | None = None
+) -> None:
+    slot = context.slot
+    log(
+        logger,
+        level,
+        message,
+        error,
+        task_id=str(slot.task_id),
+        library_id=slot.library_id,
+        attempt=slot.attempt,
+    )

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import atexit
-import logging
 import warnings
+from logging import ERROR, getLogger
 from typing import TYPE_CHECKING
 from weakref import WeakSet
 
 from scanqueue import _rules
 from scanqueue._clock import SystemClock
+from scanqueue._logs import log
 
 if TYPE_CHECKING:
     from scanqueue._context import LiveContext
     from scanqueue._core import Core
 
-logger = logging.getLogger(__name__)
+logger = getLogger(__name__)
 
 SWEEP_BATCH = 500
 """How many pending tasks are ended in one transaction, so that readers get in between."""
@@ -82,8 +83,8 @@ def _end_pending(core: Core) -> None:
             with core.write() as table:
                 tasks = _rules.end_pending(table, now=now, limit=SWEEP_BATCH)
             core.tell_ended(tasks)
-    except Exception:
-        logger.exception("the store failed; pending tasks were left as they are")
+    except Exception as error:  # noqa: BLE001 - whatever a store raises
+        log(logger, ERROR, "the store failed; pending tasks were left as they are", error)
 
 
 def _ask_to_stop(core: Core) -> None:
@@ -98,8 +99,9 @@ def _ask_to_stop(core: Core) -> None:
                 task = _rules.stop(table, context.slot, now=now, durable=core.store.durable)
             if task is not None and task.status.is_ended:
                 ended.append(task)
-        except Exception:
-            logger.exception("the store failed; it learns of the shutdown when the scan ends")
+        except Exception as error:  # noqa: BLE001 - whatever a store raises
+            message = "the store failed; it learns of the shutdown when the scan ends"
+            log(logger, ERROR, message, error)
         context.stop()
         core.tell_ended(ended)
 
