@@ -1,0 +1,155 @@
+"""The catalogue: which libraries there are, and what the scans found in them."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from scanqueue import LibraryId
+
+# Paths are BLOBs: a file name need not be valid Unicode.
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS library (
+    id INTEGER PRIMARY KEY,
+    folder BLOB NOT NULL UNIQUE
+);
+CREATE TABLE IF NOT EXISTS file (
+    library_id INTEGER NOT NULL REFERENCES library ON DELETE CASCADE,
+    path BLOB NOT NULL,
+    size INTEGER NOT NULL,
+    modified REAL NOT NULL,
+    title TEXT,
+    artist TEXT,
+    album TEXT,
+    seconds REAL,
+    PRIMARY KEY (library_id, path)
+) WITHOUT ROWID;
+"""
+
+
+class Library(NamedTuple):
+    """A folder that gets scanned."""
+
+    id: int
+    folder: Path
+
+
+class MediaFile(NamedTuple):
+    """What is known of one file."""
+
+    path: str
+    """Where it is inside its library, with `/` between the folders."""
+    size: int
+    modified: float
+    title: str | None = None
+    artist: str | None = None
+    album: str | None = None
+    seconds: float | None = None
+
+
+class Catalogue:
+    """A small SQLite database, with a transaction for each call.
+
+    Thread-safety: every method may be called from any thread.
+
+    Args:
+        path: The file of the database; made when missing, with the folders above it.
+
+    Raises:
+        OSError: A folder for it cannot be made.
+        sqlite3.Error: It cannot be used.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with self._transaction() as database:
+            for statement in SCHEMA.split(";"):
+                database.execute(statement)
+
+    def add_library(self, folder: str | os.PathLike[str]) -> Library:
+        """Return the library of a folder, whichever way the folder is spelled.
+
+        Args:
+            folder: It need not exist: its drive may be away.
+        """
+        real = os.path.realpath(folder)
+        with self._transaction() as database:
+            database.execute(
+                "INSERT OR IGNORE INTO library (folder) VALUES (?)", [os.fsencode(real)]
+            )
+            (library_id,) = database.execute(
+                "SELECT id FROM library WHERE folder = ?", [os.fsencode(real)]
+            ).fetchone()
+        return Library(library_id, Path(real))
+
+    def library(self, library_id: LibraryId) -> Library:
+        """Return a library.
+
+        Raises:
+            LookupError: There is none with this id.
+        """
+        with self._transaction() as database:
+            row = database.execute(
+                "SELECT id, folder FROM library WHERE id = ?", [library_id]
+            ).fetchone()
+        if row is None:
+            message = f"there is no library {library_id!r}"
+            raise LookupError(message)
+        return Library(row[0], Path(os.fsdecode(row[1])))
+
+    def files(self, library_id: LibraryId) -> dict[str, MediaFile]:
+        """Return what is known of the files of a library, by path."""
+        with self._transaction() as database:
+            rows = database.execute(
+                "SELECT path, size, modified, title, artist, album, seconds"
+                " FROM file WHERE library_id = ?",
+                [library_id],
+            ).fetchall()
+        files = (MediaFile(os.fsdecode(path), *rest) for path, *rest in rows)
+        return {file.path: file for file in files}
+
+    def save(
+        self, library_id: LibraryId, changed: Iterable[MediaFile], removed: Iterable[str]
+    ) -> None:
+        """Take over what a scan found, all of it or nothing.
+
+        Args:
+            library_id: The library.
+            changed: Files that are new, or not what they were.
+            removed: Paths of files that are gone.
+        """
+        with self._transaction() as database:
+            database.executemany(
+                "INSERT OR REPLACE INTO file VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                ((library_id, os.fsencode(path), *rest) for path, *rest in changed),
+            )
+            database.executemany(
+                "DELETE FROM file WHERE library_id = ? AND path = ?",
+                ((library_id, os.fsencode(path)) for path in removed),
+            )
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        """Open the database for one transaction: a connection belongs to one thread."""
+        with closing(sqlite3.connect(self.path, timeout=30.0, isolation_level=None)) as database:
+            database.execute("PRAGMA foreign_keys = ON")
+            database.execute("BEGIN IMMEDIATE")
+            with database:  # commits, or rolls back on an exception
+                yield database
+
+
+def printable(path: str | os.PathLike[str]) -> str:
+    r"""Return a path fit to be shown: bytes that are no text, and control characters, as escapes.
+
+    >>> printable("caf\udce9\n")
+    'caf\\xe9\\n'
+    """
+    text = os.fsencode(path).decode(errors="backslashreplace")
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
