@@ -1,0 +1,58 @@
+"""The benchmarks run. How fast anything is they do not say here: that depends on the machine."""
+
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("apscheduler", reason="the benchmarks' opponents are not installed")
+pytest.importorskip("huey", reason="the benchmarks' opponents are not installed")
+pytest.importorskip("tqdm", reason="the benchmarks' opponents are not installed")
+
+from tests.benchmarks import table
+from tests.benchmarks.__main__ import CASES, measure
+from tests.benchmarks.harness import (
+    TINY,
+    Comparison,
+    Line,
+    Unit,
+    Versus,
+)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_every_case_fills_its_lines(name: str) -> None:
+    """Each line of a case has its values, and a verdict where there is a target."""
+    lines = measure([name], TINY)
+    assert lines
+    for line in lines:
+        assert line.value > 0
+        assert (line.other is None) == (line.comparison.reference is None)
+    rendered = table.render(lines).splitlines()
+    assert len(rendered) == 2 + len(lines)
+    assert len({len(row) for row in rendered}) == 1
+
+
+def test_more_is_better_in_a_rate_and_less_in_a_cost() -> None:
+    """Targets are reached from the right side."""
+    rate = Comparison(title="", metric="", reference="", versus=Versus.RATE)
+    cost = Comparison(title="", metric="", reference="", versus=Versus.COST)
+    alone = Comparison(title="", metric="", unit=Unit.BYTES)
+    assert Line(comparison=rate, value=1, other=2, ratios=(1, 2, 9)).reaches(1.5)
+    assert not Line(comparison=rate, value=1, other=2, ratios=(1, 2, 9)).reaches(3)
+    assert Line(comparison=cost, value=1, other=2, ratios=(0.5,)).reaches(0.5)
+    assert not Line(comparison=cost, value=1, other=2, ratios=(0.5,)).reaches(0.4)
+    assert Line(comparison=alone, value=400, other=None, ratios=()).reaches(600)
+
+
+def test_the_page_keeps_what_is_around_the_table(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rewriting the table leaves the rest of the page alone."""
+    page = tmp_path / "speed.md"
+    page.write_text(f"above\n{table.BEGIN}\nold\n{table.END}\nbelow\n", "utf-8")
+    monkeypatch.setattr(table, "PAGE", page)
+    table.write("new")
+    assert page.read_text("utf-8") == f"above\n{table.BEGIN}\n\nnew\n\n{table.END}\nbelow\n"
+    assert table.BEGIN in Path(table.__file__).parents[2].joinpath(
+        "docs/explanation/speed.md"
+    ).read_text("utf-8")
