@@ -32,7 +32,7 @@ class Desk(Protocol):
     def touched(self, context: LiveContext) -> None:
         """See that what the context reports becomes visible, soon."""
 
-    def wait_in_scan(self, done: Callable[[], bool], seconds: float) -> None:
+    def wait_in_scan(self, done: Callable[[], bool], seconds: float | None) -> None:
         """Wait until `done()`, at most so long by the clock of the queue."""
 
     def wake(self) -> None:
@@ -51,6 +51,7 @@ class LiveContext:
         task: The task as it was claimed.
         slot: The right to scan, with the fencing token of this attempt.
         desk: Who publishes.
+        on_worker: Whether a worker runs the scan, and is occupied by it.
     """
 
     __slots__ = (
@@ -70,11 +71,15 @@ class LiveContext:
         "due",
         "ending",
         "is_shut_down",
+        "on_worker",
         "slot",
     )
 
-    def __init__(self, task: TaskRecord, slot: Slot, desk: Desk) -> None:
+    def __init__(
+        self, task: TaskRecord, slot: Slot, desk: Desk, *, on_worker: bool = False
+    ) -> None:
         self.slot = slot
+        self.on_worker = on_worker
         self.due = float("-inf")
         """When, by the monotonic clock, the next report may be published."""
         self.ending: Ending | None = None
@@ -234,7 +239,7 @@ class LiveContext:
 
     def wait(self, done: Callable[[], bool]) -> None:
         """Wait until `done()`; whoever makes it so calls `wake`."""
-        self._desk.wait_in_scan(done, float("inf"))
+        self._desk.wait_in_scan(done, None)
 
     def wake(self) -> None:
         """Have `wait` look again."""

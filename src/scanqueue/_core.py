@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from scanqueue.protocols import Clock, TaskStore, TaskTable, TaskView
     from scanqueue.records import TaskRecord
 
+A = TypeVar("A")
 T = TypeVar("T")
 
 logger = getLogger(__name__)
@@ -302,24 +303,25 @@ class Core:
         with self.hub.lock:
             self.hub.tell()
 
-    def persist(self, operation: Callable[[], T], *, until_closed: bool) -> T | None:
+    def persist(
+        self, operation: Callable[[A], T], argument: A, *, until_closed: bool = False
+    ) -> T | None:
         """Call an operation until the store lets it through; what fails is logged once.
 
         Args:
             operation: What to do.
+            argument: With what.
             until_closed: Whether to give up, and return None, once the queue is closed.
         """
         delay = FIRST_RETRY
         while True:
             try:
-                return operation()
+                return operation(argument)
             except Exception as error:  # noqa: BLE001 - whatever a store raises
-                if self.forked:
+                if self.forked or (until_closed and self.hub.closed):
                     return None
                 if delay == FIRST_RETRY:
                     log(logger, ERROR, "the store failed; trying again until it works", error)
-            if until_closed and self.hub.closed:
-                return None
             self.wait_for(lambda: (until_closed and self.hub.closed) or None, self.deadline(delay))
             delay = min(2 * delay, LAST_RETRY)
 

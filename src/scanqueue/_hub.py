@@ -44,10 +44,8 @@ class Hub:
         """One of them was woken and has not looked yet; it wakes the next if there is more."""
         self.readers = 0
         """Threads that wait for news."""
-        self.busy = 0
-        """Workers that are occupied by a scan."""
-        self.claiming = 0
-        """Threads between deciding to claim and having claimed."""
+        self.callers = 0
+        """Threads inside of `run_pending`."""
         self.closed = False
         """No submission is taken and no scan starts any more."""
         self.finished = False
@@ -79,12 +77,16 @@ class Hub:
         self.chores_seq += 1
         self.chores.notify()
 
-    def has_claimed(self) -> None:
-        """Note that a thread knows what came of its claim."""
+    def active(self) -> int:
+        """Return how many threads run scans, or may be about to."""
+        return self.workers - self.idle + self.callers
+
+    def join_in(self, workers: int = 0, callers: int = 0) -> None:
+        """Count a thread that claims, or with -1 one that does so no more."""
         with self.lock:
-            self.claiming -= 1
-            if self.closed:
-                self.tell()
+            self.workers += workers
+            self.callers += callers
+            self.tell()
 
     def count_ended(self, *tasks: TaskRecord) -> None:
         """Count tasks that this service ended. Requires the lock."""

@@ -8,7 +8,8 @@ from uuid import UUID
 
 from scanqueue import _forks
 
-_POOL_SIZE = 256
+_POOL_SIZE = 4096
+"""Fetching them lets other threads run, which at full speed must not happen all the time."""
 _RANDOM_BITS = ~((0xF << 76) | (0x3 << 62))
 _VERSION_AND_VARIANT = (0x4 << 76) | (0x2 << 62)
 

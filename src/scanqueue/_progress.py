@@ -72,7 +72,7 @@ class Publisher:
         if task is not None:
             core.wake()
 
-    def wait_in_scan(self, done: Callable[[], bool], seconds: float) -> None:
+    def wait_in_scan(self, done: Callable[[], bool], seconds: float | None) -> None:
         """Wait until `done()`, at most so long by the clock."""
         core = self._core
         core.wait_for(lambda: done() or None, core.deadline(seconds))

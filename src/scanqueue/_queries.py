@@ -176,6 +176,7 @@ class Queries:
         now = core.now()
         with core.read() as view:
             counts, oldest, paused = view.counts(), view.oldest_pending(), view.paused()
+        busy_workers = sum(scan.on_worker for scan in core.scans.all())
         hub = core.hub
         with hub.lock:
             return QueueStats(
@@ -186,7 +187,7 @@ class Queries:
                 cancelled=counts.cancelled,
                 stopping=counts.stopping,
                 workers=hub.workers,
-                busy_workers=hub.busy,
+                busy_workers=busy_workers,
                 paused=paused,
                 oldest_pending_age=(
                     None if oldest is None else max(timedelta(0), now - oldest.created_at)

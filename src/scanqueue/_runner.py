@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from scanqueue._logs import log
 from scanqueue._rules import Ending
 from scanqueue._text import ERROR_LIMIT, describe_error, storable
-from scanqueue.errors import LibraryUnavailable, ScanCancelled
+from scanqueue.errors import LibraryUnavailable
 from scanqueue.models import EndReason, TaskResult
 
 if TYPE_CHECKING:
@@ -79,14 +79,15 @@ def _kind(result: object) -> str:
 
 
 def _failure(error: BaseException, context: LiveContext) -> Ending:
-    if isinstance(error, LibraryUnavailable):
+    reason = EndReason.ERROR
+    if context.cancelled:  # what it raises then is ignored
+        _log(DEBUG, "a scan has stopped as it was asked to", context, error)
+    elif isinstance(error, LibraryUnavailable):
+        reason = EndReason.UNAVAILABLE
         _log(WARNING, "a library is unavailable", context)
-        return Ending(None, EndReason.UNAVAILABLE, describe_error(error))
-    if isinstance(error, ScanCancelled) and context.cancelled:
-        _log(DEBUG, "a scan has stopped as it was asked to", context)
     else:
         _log(ERROR, "a scan failed", context, error)
-    return Ending(None, EndReason.ERROR, describe_error(error))
+    return Ending(None, reason, describe_error(error))
 
 
 def _log(

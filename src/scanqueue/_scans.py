@@ -52,31 +52,19 @@ class Scans:
         """Return the scan that the calling thread is inside of, or None."""
         return getattr(self._inside, "scan", None)
 
-    def turn(self, done: LiveContext | None, *, claims: bool) -> LiveContext | None:
+    def turn(
+        self, done: LiveContext | None, *, claims: bool = True, on_worker: bool = False
+    ) -> LiveContext | None:
         """Record the end of one scan and claim the next one, in one transaction.
-
-        A scan is one of `all()` from its claim until its end is recorded.
 
         Args:
             done: The scan whose scanner has returned, or None.
             claims: Whether to claim another.
+            on_worker: Whether a worker is to run it.
 
         Returns:
             The claimed scan, or None.
         """
-        if done is not None:
-            return self._turn(done, claims=claims)
-        hub = self._core.hub
-        with hub.lock:
-            if hub.closed:
-                return None
-            hub.claiming += 1  # a shutdown waits until it is known what comes of it
-        try:
-            return self._turn(None, claims=claims)
-        finally:
-            hub.has_claimed()
-
-    def _turn(self, done: LiveContext | None, *, claims: bool) -> LiveContext | None:
         core = self._core
         hub, settings = core.hub, core.settings
         now = core.now()
@@ -91,7 +79,7 @@ class Scans:
                         table, core.owner, now=now, max_running=settings.max_running
                     )
                     if claimed is not None:
-                        context = LiveContext(*claimed, desk=core.publisher)
+                        context = LiveContext(*claimed, core.publisher, on_worker=on_worker)
                         # Here, not after the commit: a cancel that comes next must find it.
                         self._by_task[context.slot.task_id.int] = context
                 # A worker that wakes up wakes the next one, while there is more to do. One that is

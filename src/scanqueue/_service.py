@@ -67,7 +67,9 @@ class ScanQueueService(Queries):
     (<TaskStatus.COMPLETED: 'completed'>, 2)
 
     Thread-safety: every call may come from any thread, from inside a scanner, and from a consumer
-    of `changes`; not from a signal handler or `__del__`.
+    of `changes`; not from a signal handler or `__del__`. In a forked child, the copy of a service
+    that was started answers every call with `QueueClosedError`; that of one that was not works as
+    if it had been made there.
 
     Args:
         scanner: What scans: an object with `scan(library_id, context)`, or a function. None: this
@@ -193,7 +195,7 @@ class ScanQueueService(Queries):
 
     @property
     def is_started(self) -> bool:
-        """Whether `start` was called."""
+        """Whether `start` was called, be it that the queue was shut down since."""
         self._core.refuse_if_forked()
         return self._core.started
 
@@ -372,18 +374,19 @@ class ScanQueueService(Queries):
             raise RuntimeError(message)
         core.refuse_if_closed()
         count = 0
-        context = core.scans.turn(None, claims=True) if limit != 0 else None
-        while context is not None:
-            done = context
-            raised = run_scan(core, self._scan, done)
-            count += 1
-            leaves = isinstance(raised, SystemExit | KeyboardInterrupt)
-            claims = not leaves and count != limit
-            context = core.persist(
-                partial(core.scans.turn, done, claims=claims), until_closed=False
-            )
-            if leaves and raised is not None:
-                raise raised
+        core.hub.join_in(callers=1)
+        try:
+            context = core.scans.turn(None, claims=limit != 0)
+            while context is not None:
+                raised = run_scan(core, self._scan, context)
+                count += 1
+                leaves = isinstance(raised, SystemExit | KeyboardInterrupt)
+                turn = partial(core.scans.turn, claims=not leaves and count != limit)
+                context = core.persist(turn, context)
+                if leaves and raised is not None:
+                    raise raised
+        finally:
+            core.hub.join_in(callers=-1)
         return count
 
 

@@ -53,7 +53,8 @@ def shut_down(core: Core, timeout: float | None, *, interrupt_running: bool) -> 
 
     def others_are_over() -> bool | None:
         others = [scan for scan in core.scans.all() if scan is not own]
-        return (not others and not core.hub.claiming) or None
+        active = core.hub.active() - (own is not None)
+        return (not others and not active) or None
 
     core.close()
     _end_pending(core)

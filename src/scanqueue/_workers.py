@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING
 
 from scanqueue import _sync
@@ -49,36 +48,26 @@ class Workers:
         return tuple(self._threads)
 
     def _work(self) -> None:
-        hub = self._core.hub
-        with hub.lock:
-            hub.workers += 1
+        core = self._core
+        core.hub.join_in(workers=1)
         try:
             context = self._wait_for_scan()
             while context is not None:
-                run_scan(self._core, self._scan, context)
-                context = self._next_scan(context) or self._wait_for_scan()
+                run_scan(core, self._scan, context)
+                context = core.persist(self._turn, context) or self._wait_for_scan()
         finally:
-            with hub.lock:
-                hub.workers -= 1
+            core.hub.join_in(workers=-1)
 
-    def _next_scan(self, done: LiveContext) -> LiveContext | None:
-        """Record the end of a scan, and claim the next one if there is one."""
-        core = self._core
-        context = core.persist(partial(core.scans.turn, done, claims=True), until_closed=False)
-        if context is None:
-            with core.hub.lock:
-                core.hub.busy -= 1
-        return context
+    def _turn(self, done: LiveContext | None) -> LiveContext | None:
+        return self._core.scans.turn(done, on_worker=True)
 
     def _wait_for_scan(self) -> LiveContext | None:
         """Wait for a task and claim it; None once the queue is closed."""
         core, hub = self._core, self._core.hub
         while not hub.closed:
             seen = hub.work_seq
-            context = core.persist(partial(core.scans.turn, None, claims=True), until_closed=True)
+            context = core.persist(self._turn, None, until_closed=True)
             if context is not None:
-                with hub.lock:
-                    hub.busy += 1
                 return context
             hub.wait_for_work(core.clock, seen)
         return None

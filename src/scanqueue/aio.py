@@ -399,13 +399,14 @@ class _Reply(Generic[T]):
     async def get(self) -> T:
         """Wait for the answer and return it, or raise the error."""
         await self.arrival
-        error, self._error = self._error, None
+        error, traceback = self._error, self._traceback
         if error is None:
             return self._value
+        self._error = self._traceback = None  # no circles: a traceback knows the frames it passed
         try:
-            raise error.with_traceback(self._traceback)
+            raise error.with_traceback(traceback)
         finally:
-            del error  # whose traceback knows this frame
+            del error, traceback
 
 
 def _hand_over(replies: Iterable[_Reply[Any]]) -> None:

@@ -184,17 +184,23 @@ class ScanTask:
     """One request to scan one library, as it was at one moment."""
 
     id: UUID
+    """Its own id, by which all calls know it."""
     library_id: LibraryId
+    """What is scanned, by the host's id."""
     priority: TaskPriority
+    """How urgent it is; it may rise while it waits."""
     status: TaskStatus
+    """Where it is in its life."""
     created_at: datetime
     """When it was submitted (UTC)."""
     scope: ScanScope = WHOLE_LIBRARY
+    """What is scanned of the library; it may widen while it waits."""
     started_at: datetime | None = None
     """When its scan began (UTC); None before that."""
     completed_at: datetime | None = None
     """When it ended, however it did (UTC); None before that."""
     progress: TaskProgress = NO_PROGRESS
+    """How far its scan has come."""
     result: TaskResult | None = None
     """What the scan found; also of a cancelled one whose scanner returned it all the same."""
     error: str | None = None
@@ -255,6 +261,7 @@ class Submission:
     task: ScanTask
     """The task that covers the request, as of the commit of the submission."""
     outcome: SubmitOutcome
+    """What the submission did to it."""
 
     @property
     def task_id(self) -> UUID:

@@ -34,6 +34,9 @@ class Scanner(Protocol):
             library_id: The library, by the host's own id.
             context: What to scan, where to report, and whether to stop.
 
+        Returns:
+            What was found.
+
         Raises:
             LibraryUnavailable: The library cannot be reached: the task ends FAILED, UNAVAILABLE.
             ScanCancelled: It stops because it was asked to.
@@ -287,10 +290,7 @@ class TaskStore(Protocol):
         """
 
     def close(self) -> None:
-        """Give up the owner's sign of life and what else is held.
-
-        A store that is not durable still answers reads afterwards.
-        """
+        """Give up the owner's sign of life and what else is held; reads still work."""
 
     def after_fork(self) -> None:
         """Forget, in a forked child, the locks, files and tasks of the parent; `open` follows."""
@@ -304,6 +304,8 @@ class TaskStore(Protocol):
 
     def write(self, *, sync: bool = True) -> AbstractContextManager[TaskTable]:
         """Return a context that commits when left, and rolls back when left by an exception.
+
+        A store that has no way back keeps what was written: no rule raises after its first write.
 
         Args:
             sync: Whether the commit must be safe on disk before the context is left.

@@ -30,7 +30,7 @@ OwnerId: TypeAlias = str
 """One service in one process, by a name of its own; an owner dies with its process."""
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, weakref_slot=False)
 class TaskRecord:
     """One task. The fields are those of `ScanTask`, and `rank`."""
 
@@ -106,7 +106,7 @@ class TaskRecord:
         return self.holds_slot and self.status.is_ended
 
 
-@attrs.define(unsafe_hash=True)
+@attrs.define(unsafe_hash=True, weakref_slot=False)
 class Slot:
     """The right to scan a library, held by one attempt of one task in one process.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from threading import Condition
 
 import attrs
 
@@ -18,7 +17,7 @@ PATIENCE = 10.0
 
 @attrs.define(eq=False)
 class _Waiter:
-    condition: Condition
+    condition: _sync.Condition
     deadline: float | None
 
 
@@ -102,7 +101,7 @@ class FakeClock:
         with self._lock:
             self._now -= duration
 
-    def wait_until(self, condition: Condition, deadline: float | None) -> None:
+    def wait_until(self, condition: _sync.Condition, deadline: float | None) -> None:
         """Wait for a notification, at most until `advance` reaches the deadline.
 
         Args:
