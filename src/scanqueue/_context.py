@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sized
+from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from scanqueue import _sync
@@ -169,7 +170,8 @@ class LiveContext:
         except TypeError:
             wrong_type("iterable", iterable, "an iterable")
         if total is None and isinstance(iterable, Sized):
-            total = len(iterable)
+            with suppress(Exception):  # a length that cannot be had is not known
+                total = len(iterable)
         return self._track(items, total)
 
     def _track(self, items: Iterator[T], total: int | None) -> Iterator[T]:

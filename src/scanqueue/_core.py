@@ -16,7 +16,7 @@ from scanqueue._keeper import Keeper
 from scanqueue._logs import log
 from scanqueue._progress import Publisher
 from scanqueue._scans import Scans
-from scanqueue._validate import wrong_value
+from scanqueue._validate import check_moment
 from scanqueue.errors import QueueClosedError, TaskNotFoundError
 from scanqueue.models import SubmitOutcome, TaskStatus
 
@@ -96,11 +96,9 @@ class Core:
     def now(self) -> datetime:
         """Return the moment, in UTC, whatever the clock says it in."""
         moment = self.clock.now()
-        if moment.tzinfo is UTC:
+        if type(moment) is datetime and moment.tzinfo is UTC:
             return moment
-        if moment.utcoffset() is None:
-            wrong_value("clock.now()", moment, "an aware datetime in UTC")
-        return moment.astimezone(UTC)
+        return check_moment("clock.now()", moment).astimezone(UTC)
 
     def window_start(self, now: datetime) -> datetime:
         """Return the moment from which on ended tasks are kept."""

@@ -229,6 +229,7 @@ class Queries:
         after = check_int("after", after)
         limit = check_optional_int("limit", limit)
         deadline = self._core.deadline(check_timeout(timeout))
+        self._core.refuse_if_forked()
         if limit == 0:
             return []
 

@@ -7,6 +7,7 @@ between two writes that can raise, since a table in memory cannot roll back.
 
 from __future__ import annotations
 
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 import attrs
@@ -77,23 +78,19 @@ def history(
 ) -> list[TaskRecord]:
     """Return the ended tasks of the window and all stopping ones, the latest end first."""
     found = list(view.ended(window_start, limit, library_id))
-    if limit is not None and len(found) >= limit:
-        return found
     tasks = (view.get(slot.task_id) for slot in view.slots())
     older = [
         task
         for task in tasks
         if task is not None
         and task.is_stopping
-        and _moment_of_end(task) < window_start
-        and library_id in (None, task.library_id)
+        and task.completed_at is not None
+        and task.completed_at < window_start
+        and library_id in {None, task.library_id}
     ]
-    older.sort(key=_moment_of_end, reverse=True)
-    return (found + older)[:limit]
-
-
-def _moment_of_end(task: TaskRecord) -> datetime:
-    return task.completed_at or task.created_at
+    if older:
+        found = sorted(found + older, key=attrgetter("rank"), reverse=True)
+    return found[:limit]
 
 
 # --- submitting ---------------------------------------------------------------------------------
@@ -243,6 +240,8 @@ def finish(
 
 
 def _end(task: TaskRecord, reason: EndReason | None, now: datetime) -> None:
+    """Fill in what an event that ended a task leaves open."""
+    task.rank = task.revision
     task.completed_at = now
     task.reason = reason
 
@@ -299,16 +298,14 @@ def stop(table: TaskTable, slot: Slot, *, now: datetime, durable: bool) -> TaskR
     old = _current(table, slot)
     if old is None or old.status is not TaskStatus.RUNNING:
         return None
-    waiting = table.pending_of(slot.library_id)
+    waiting = table.pending_of(slot.library_id) if durable else None
     if durable and waiting is None:
         task = apply(old, Event.SEND_BACK, table.next_revision())
         _rewind(task)
     else:
         task = apply(old, Event.END, table.next_revision())
         _end(task, EndReason.SHUTDOWN, now)
-    table.replace(old, task)
-    if durable and waiting is not None:
-        return _hand_over(table, task, waiting)
+    _replace_for(table, old, task, waiting)
     return task
 
 
@@ -318,9 +315,12 @@ def recover(
     """Free the slots of dead owners; their RUNNING tasks wait again, or end."""
     recovered = []
     for slot in table.slots():
-        old = _current(table, slot) if slot.owner in dead else None
-        if old is not None:
-            recovered.append(_recover(table, slot, old, now, max_interruptions))
+        if slot.owner in dead:
+            old = table.get(slot.task_id)
+            if old is None:  # a record that was lost must not hold its library for ever
+                table.free_slot(slot)
+            else:
+                recovered.append(_recover(table, slot, old, now, max_interruptions))
     return recovered
 
 
@@ -334,13 +334,13 @@ def _recover(
     task = apply(old, Event.GIVE_UP if gives_up else Event.DIE, table.next_revision())
     task.interruptions = interruptions
     if gives_up:
-        task.error = f"its process died {interruptions} times while it ran"
+        task.error = f"its process died while it ran; deaths so far: {interruptions}"
         _end(task, EndReason.INTERRUPTED, now)
     elif was_running:
         _rewind(task)
     table.free_slot(slot)
-    table.replace(old, task)
-    return task if waiting is None else _hand_over(table, task, waiting)
+    _replace_for(table, old, task, waiting)
+    return task
 
 
 def _rewind(task: TaskRecord) -> None:
@@ -348,15 +348,18 @@ def _rewind(task: TaskRecord) -> None:
     task.progress = NO_PROGRESS
 
 
-def _hand_over(table: TaskTable, ended: TaskRecord, waiting: TaskRecord) -> TaskRecord:
-    """Let a follow-up take over from a task that ended for it; return the ended one."""
-    task = ended.successor(table.next_revision())
-    task.error = f"replaced by task {waiting.id}, which was waiting already"
-    heir = _raise(waiting, ended.priority, ended.scope, table.next_revision())
-    heir.interruptions = max(waiting.interruptions, ended.interruptions)
-    table.replace(ended, task)
-    table.replace(waiting, heir)
-    return task
+def _replace_for(
+    table: TaskTable, old: TaskRecord, task: TaskRecord, heir: TaskRecord | None
+) -> None:
+    """Write how a scan was interrupted; a follow-up that waits takes over what it was to do."""
+    if heir is None:
+        table.replace(old, task)
+        return
+    task.error = f"replaced by task {heir.id}, which was waiting already"
+    successor = _raise(heir, task.priority, task.scope, table.next_revision())
+    successor.interruptions = max(heir.interruptions, task.interruptions)
+    table.replace(old, task)
+    table.replace(heir, successor)
 
 
 # --- forgetting ---------------------------------------------------------------------------------

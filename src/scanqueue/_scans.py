@@ -111,8 +111,9 @@ class Scans:
         stopped = None
         if done.is_shut_down:  # and the store may not have heard of it
             stopped = _rules.stop(table, done.slot, now=now, durable=core.store.durable)
-        task = _rules.finish(table, done.slot, done.ending, done.progress(), now=now)
+        # First, so that who waits for a scan that took long to stop still finds its task.
         core.prune(table, now)
+        task = _rules.finish(table, done.slot, done.ending, done.progress(), now=now)
         if task is None or task.status is PENDING:
             return None
         return task if stopped is not None or task.status is not CANCELLED else None

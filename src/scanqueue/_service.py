@@ -20,6 +20,7 @@ from scanqueue._validate import (
     check_int,
     check_library_id,
     check_optional_int,
+    check_part,
     check_task_id,
     check_timeout,
     wrong_type,
@@ -31,6 +32,7 @@ from scanqueue.models import (
     TaskPriority,
     WhenRunning,
 )
+from scanqueue.protocols import Clock, TaskStore
 from scanqueue.stores.memory import MemoryStore
 
 if TYPE_CHECKING:
@@ -40,7 +42,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from scanqueue.models import LibraryId, ScanTask, SubmitOutcome, TaskResult
-    from scanqueue.protocols import Clock, ScanContext, Scanner, TaskStore
+    from scanqueue.protocols import ScanContext, Scanner
     from scanqueue.records import TaskRecord
 
 __all__ = ["ScanQueueService"]
@@ -106,6 +108,9 @@ class ScanQueueService(Queries):
         self._scan = None if scanner is None else _as_function(scanner)
         self._worker_count = check_int("workers", workers)
         store = MemoryStore() if store is None else store
+        check_part("store", store, TaskStore)
+        clock = SystemClock() if clock is None else clock
+        check_part("clock", clock, Clock)
         settings = Settings(
             max_running=check_optional_int("max_running", max_running, minimum=1),
             retention=max(
@@ -122,7 +127,7 @@ class ScanQueueService(Queries):
         if id(store) in _cores:
             message = "store must be one that no other service uses: make one for each service"
             raise ValueError(message)
-        super().__init__(Core(store, SystemClock() if clock is None else clock, settings))
+        super().__init__(Core(store, clock, settings))
         _cores[id(store)] = self._core
         _forks.register(self._core)
 

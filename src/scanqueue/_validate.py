@@ -65,6 +65,12 @@ def check_instance(name: str, value: object, kind: type) -> None:
         wrong_type(name, value, f"a {kind.__name__}")
 
 
+def check_part(name: str, value: object, protocol: type) -> None:
+    """Refuse what lacks a method of a runtime-checkable protocol, or is a class of such objects."""
+    if isinstance(value, type) or not isinstance(value, protocol):
+        wrong_type(name, value, f"an object with the methods of {protocol.__name__}")
+
+
 def check_task_id(value: object) -> UUID:
     """Return the id if it is a `UUID`."""
     if not isinstance(value, UUID):

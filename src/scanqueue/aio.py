@@ -604,14 +604,12 @@ class _Listener:
         Args:
             waiter: Who waits, and for what.
         """
-        self._core.refuse_if_forked()
         with self._lock:
-            self._newcomers.append(waiter)
             if self._thread is None:
-                self._thread = _sync.Thread(
-                    target=self._run, name="scanqueue-aio-listener", daemon=True
-                )
-                self._thread.start()
+                thread = _sync.Thread(target=self._run, name="scanqueue-aio-listener", daemon=True)
+                thread.start()
+                self._thread = thread
+            self._newcomers.append(waiter)
         self.call()
         try:
             return await waiter.get()
@@ -628,7 +626,7 @@ class _Listener:
     def call(self) -> None:
         """Have the thread see who has come and who has left."""
         with self._lock:
-            if self._is_called or self._thread is None:
+            if self._is_called:
                 return
             self._is_called = True
             if self._is_lingering:
@@ -662,7 +660,7 @@ class _Listener:
             while not (self._newcomers or self._core.hub.finished or clock.monotonic() >= deadline):
                 self._is_called = False
                 clock.wait_until(self._arrivals, deadline)
-            self._is_lingering = self._is_called = False
+            self._is_lingering = False
             if not self._newcomers:
                 self._thread = None
             return self._thread is not None
@@ -675,7 +673,8 @@ class _Listener:
         for waiter in newcomers:
             if isinstance(waiter, _TaskWaiter):
                 self._by_task.setdefault(waiter.task_id, set()).add(waiter)
-            elif isinstance(waiter, _Reader):
+            else:
+                assert isinstance(waiter, _Reader)
                 self._readers.add(waiter)
             if waiter.deadline is not None:
                 self._deadlines[waiter.deadline] = waiter
@@ -687,7 +686,8 @@ class _Listener:
         """Forget somebody, who may be forgotten already."""
         if isinstance(waiter, _Reader):
             self._readers.discard(waiter)
-        elif isinstance(waiter, _TaskWaiter):
+        else:
+            assert isinstance(waiter, _TaskWaiter)
             others = self._by_task.get(waiter.task_id, set())
             others.discard(waiter)
             if not others:
@@ -701,17 +701,17 @@ class _Listener:
         core = self._core
         # Before the store is asked, so that it holds in the answer.
         phase = core.hub.closed, core.hub.finished
-        began_at = core.now()
         cursor = self._cursor
         changed = self._changed_tasks()
+        now = core.now()
         # A task that ended and was pruned since the last look is in no list of changes. That takes
         # the retention, unless its slot is freed after it.
         concerns_all = (
             phase != self._phase
             or self._looked_at is None
-            or not timedelta(0) <= core.now() - self._looked_at < LONG_AGO
+            or not timedelta(0) <= now - self._looked_at < LONG_AGO
         )
-        self._phase, self._looked_at = phase, began_at
+        self._phase, self._looked_at = phase, now
         try:
             if concerns_all:
                 task_ids = set(self._by_task)

@@ -129,6 +129,7 @@ class ScanContext(Protocol):
         """
 
 
+@runtime_checkable
 class Clock(Protocol):
     """Where time comes from, and who owns waiting."""
 
@@ -188,9 +189,7 @@ class TaskView(Protocol):
     def ended(
         self, since: datetime, limit: int | None, library_id: LibraryId | None
     ) -> Sequence[TaskRecord]:
-        """Return the ended tasks, the one that ended last first. O(returned).
-
-        The order is that of ending, whatever the wall clock did.
+        """Return the ended tasks, highest rank first: the latest end. O(returned).
 
         Args:
             since: Leave out those whose `completed_at` is before this.
@@ -256,6 +255,7 @@ class TaskTable(TaskView, Protocol):
         """
 
 
+@runtime_checkable
 class TaskStore(Protocol):
     """Where the tasks of one queue live. One store object serves one service.
 

@@ -42,7 +42,8 @@ class TaskRecord:
     created_at: datetime
     revision: int
     rank: int
-    """Its place by age: the revision of its submission. It never changes."""
+    """Its place among its like: while it is active by age, as the revision of its submission; once
+    it has ended in the order of ending, as the revision of its end."""
     started_at: datetime | None = None
     completed_at: datetime | None = None
     progress: TaskProgress = NO_PROGRESS

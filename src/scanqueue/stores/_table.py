@@ -171,7 +171,7 @@ class MemoryTable:
         elif status is not _RUNNING:
             if new.holds_slot or old.status is not _RUNNING:
                 self._stopping += new.is_stopping - old.is_stopping
-            self._file(key, new)
+            self._file(key, old, new)
         self._by_status[old.status] -= 1
         self._by_status[status] += 1
         self._log(new.revision, key)
@@ -209,7 +209,7 @@ class MemoryTable:
             del self._ended_by_library[task.library_id]
         self._by_status[task.status] -= 1
 
-    def _file(self, key: int, task: TaskRecord) -> None:
+    def _file(self, key: int, old: TaskRecord, task: TaskRecord) -> None:
         """Put an ended task where history and pruning find it; it keeps its place there."""
         end = _moment_of_end(task)
         if key not in self._ended:
@@ -221,7 +221,7 @@ class MemoryTable:
                 self._ended_by_library[task.library_id] = {key: latest}
             else:
                 of_library[key] = latest
-        if not task.holds_slot:
+        if not task.holds_slot and (old.holds_slot or old.status.is_active):
             heappush(self._expiring, (end, key))
 
     def _log(self, revision: int, key: int) -> None:

@@ -95,11 +95,14 @@ class FakeClock:
 
         Raises:
             TypeError: `duration` is not a timedelta.
-            ValueError: `duration` is negative.
+            ValueError: `duration` is negative, or leads before the year 1.
         """
         check_duration("duration", duration)
         with self._lock:
-            self._now -= duration
+            try:
+                self._now -= duration
+            except OverflowError:
+                wrong_value("duration", duration, "a time that leads to a possible date")
 
     def wait_until(self, condition: _sync.Condition, deadline: float | None) -> None:
         """Wait for a notification, at most until `advance` reaches the deadline.

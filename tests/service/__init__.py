@@ -1,0 +1,1 @@
+"""Tests of the service, as its users see it."""

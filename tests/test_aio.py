@@ -1,0 +1,1524 @@
+"""The asyncio facade: the service's calls as coroutines, and what that adds to them."""
+
+import asyncio
+import gc
+import inspect
+import os
+import subprocess
+import sys
+import textwrap
+import threading
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeVar
+from uuid import UUID, uuid4
+
+import pytest
+
+from scanqueue import (
+    MemoryStore,
+    QueueClosedError,
+    QueueFullError,
+    ScanContext,
+    ScanQueueService,
+    ScanScope,
+    ScanTask,
+    StoreBusyError,
+    SubmitOutcome,
+    TaskNotCancellableError,
+    TaskNotFoundError,
+    TaskPriority,
+    TaskResult,
+    TaskStatus,
+    WhenRunning,
+    aio,
+)
+from scanqueue._queries import CHANGES_BATCH
+from scanqueue.aio import AsyncScanQueue
+from scanqueue.testing import FakeClock, FakeScanner
+
+T = TypeVar("T")
+
+PATIENCE = 20.0
+"""Real seconds after which a test that waits in vain fails instead of hanging."""
+
+LISTENER = "scanqueue-aio-listener"
+EXECUTOR = "scanqueue-aio_"
+
+PUBLIC_NAMES = sorted(name for name in dir(ScanQueueService) if not name.startswith("_"))
+PROPERTIES = {
+    name for name in PUBLIC_NAMES if isinstance(getattr(ScanQueueService, name), property)
+}
+
+
+def run(main: Coroutine[Any, Any, T]) -> T:
+    """Run a test's coroutine, for so long as there is patience."""
+
+    async def bounded() -> T:
+        async with asyncio.timeout(PATIENCE):
+            return await main
+
+    return asyncio.run(bounded())
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """Give way to the others until something is so."""
+    while not condition():  # noqa: ASYNC110 - other threads make it so, and say nothing
+        await asyncio.sleep(0)
+
+
+def waiting(queue: AsyncScanQueue) -> int:
+    """Count who the listener has let in, once it has looked at them and waits for news."""
+    listener = queue._threads.listener
+    if listener._newcomers or not queue.service._core.hub.readers:
+        return 0
+    return len(listener._readers) + sum(map(len, list(listener._by_task.values())))
+
+
+async def until_waiting(queue: AsyncScanQueue, number: int) -> None:
+    """Give way until so many wait for the listener, and it for news."""
+    await until(lambda: waiting(queue) == number)
+
+
+_made: list[ScanQueueService] = []
+_wrapped: list[AsyncScanQueue] = []
+
+
+def make(scanner: Any, **options: Any) -> ScanQueueService:  # noqa: ANN401 - the service's
+    """Make a service that is shut down after the test, even if that fails."""
+    _made.append(ScanQueueService(scanner, **options))
+    return _made[-1]
+
+
+def wrap(service: ScanQueueService) -> AsyncScanQueue:
+    """Make a facade whose threads end with the test."""
+    _wrapped.append(AsyncScanQueue(service))
+    return _wrapped[-1]
+
+
+def threads(prefix: str = "scanqueue-aio") -> list[threading.Thread]:
+    """List the threads whose names begin so."""
+    return [thread for thread in threading.enumerate() if thread.name.startswith(prefix)]
+
+
+def join(thread: threading.Thread) -> None:
+    """Wait for a thread to end; fail if it does not."""
+    thread.join(PATIENCE)
+    assert not thread.is_alive(), f"{thread.name} goes on"
+
+
+class GatedStore(MemoryStore):
+    """A store whose reads can be held up, or made to fail, on some threads."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gate = threading.Event()
+        self.gate.set()
+        self.gated_threads = ""
+        self.holds_up_after = False
+        self.blocked = threading.Semaphore(0)
+        self.error: BaseException | None = None
+
+    def close_gate(self, prefix: str, *, after: bool = False) -> None:
+        """Hold up the threads whose names begin so, before or after they look."""
+        self.gated_threads = prefix
+        self.holds_up_after = after
+        self.gate.clear()
+
+    async def until_blocked(self, number: int = 1) -> None:
+        """Give way until so many reads are held up."""
+        for _ in range(number):
+            await until(lambda: self.blocked.acquire(blocking=False))
+
+    def read(self) -> MemoryStore:
+        """Return the store as the context of a read."""
+        if not self.holds_up_after:
+            self._pass_gate()
+        return super().read()
+
+    def __exit__(self, *exc_info: object) -> None:
+        super().__exit__(*exc_info)
+        if self.holds_up_after:
+            self._pass_gate()
+
+    def _pass_gate(self) -> None:
+        if threading.current_thread().name.startswith(self.gated_threads):
+            if not self.gate.is_set():
+                self.blocked.release()
+                assert self.gate.wait(PATIENCE)
+            if self.error is not None:
+                raise self.error
+
+
+class DurableStore(MemoryStore):
+    """A store that claims to outlive the process: what a shutdown stops waits for the next one."""
+
+    durable = True
+
+
+def raising(error: Exception) -> Callable[..., None]:
+    """Return a function that raises the error."""
+
+    def function(*args: object) -> None:
+        raise error
+
+    return function
+
+
+@pytest.fixture
+def scanner() -> FakeScanner:
+    """Return a scanner whose scans are held."""
+    scanner = FakeScanner()
+    scanner.hold()
+    return scanner
+
+
+@pytest.fixture
+def no_linger(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the listener go as soon as nobody waits."""
+    monkeypatch.setattr(aio, "LINGER", 0.0)
+
+
+@pytest.fixture(autouse=True)
+def _leave_no_thread(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """See that no thread outlives its test."""
+    monkeypatch.setattr(aio, "LINGER", 0.01)
+    yield
+    while _made:
+        _made.pop().shutdown(0.0, interrupt_running=True)
+    while _wrapped:
+        _wrapped.pop()._threads.release()
+    for thread in threads("scanqueue"):
+        join(thread)
+
+
+# --- what it is ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", PUBLIC_NAMES)
+def test_every_name_of_the_service_has_its_counterpart(name: str) -> None:
+    """Calls are coroutines of the same signature, properties stay properties."""
+    theirs = inspect.getattr_static(AsyncScanQueue, name)
+    ours = inspect.getattr_static(ScanQueueService, name)
+    assert inspect.getdoc(theirs)
+    if name in PROPERTIES:
+        assert isinstance(theirs, property)
+        return
+    assert inspect.iscoroutinefunction(theirs) == (name != "changes")
+    signature, expected = inspect.signature(theirs), inspect.signature(ours)
+    assert signature.parameters == expected.parameters
+    returns = str(expected.return_annotation)
+    assert signature.return_annotation == returns.replace("Iterator[", "AsyncIterator[")
+
+
+def test_it_adds_nothing_but_the_service() -> None:
+    """The public names are those of the service, and `service`."""
+    names = {name for name in dir(AsyncScanQueue) if not name.startswith("_")}
+    assert names == {*PUBLIC_NAMES, "service"}
+
+
+@pytest.mark.parametrize("wrong", [None, "queue", ScanQueueService, object()])
+def test_a_wrong_service_is_refused(wrong: object) -> None:
+    """The error names the argument, what it should be and what it was."""
+    with pytest.raises(TypeError, match="service must be a ScanQueueService, not"):
+        AsyncScanQueue(wrong)  # type: ignore[arg-type]
+
+
+def test_the_package_does_not_import_asyncio() -> None:
+    """Who does not use it does not pay for it."""
+    script = "import sys, scanqueue; sys.exit('asyncio' in sys.modules)"
+    subprocess.run([sys.executable, "-c", script], check=True)
+
+
+def test_the_service_is_the_wrapped_one() -> None:
+    """What one does the other sees."""
+
+    async def main() -> None:
+        service = make(FakeScanner())
+        queue = wrap(service)
+        assert queue.service is service
+        task_id = await queue.submit_task("music")
+        assert service.get_task(task_id) == await queue.get_task(task_id)
+
+    run(main())
+
+
+# --- the calls ----------------------------------------------------------------------------------
+
+
+def test_a_context_manager_starts_and_shuts_down() -> None:
+    """Inside, scans run; afterwards the queue is closed and no thread is left."""
+
+    async def main() -> None:
+        queue = wrap(make(FakeScanner()))
+        assert not queue.is_started
+        async with queue as entered:
+            assert entered is queue
+            assert queue.is_started
+            assert not queue.is_shut_down
+            task = await queue.wait(await queue.submit_task("music"))
+            assert task.status is TaskStatus.COMPLETED
+        assert queue.is_shut_down
+        with pytest.raises(QueueClosedError):
+            await queue.submit_task("music")
+
+    run(main())
+
+
+def test_a_context_manager_shuts_down_after_an_error() -> None:
+    """The error goes on."""
+
+    async def main() -> None:
+        queue = wrap(make(FakeScanner()))
+        with pytest.raises(ZeroDivisionError):
+            async with queue:
+                raise ZeroDivisionError
+        assert queue.is_shut_down
+
+    run(main())
+
+
+def test_every_short_call_passes_its_arguments_and_answers(scanner: FakeScanner) -> None:
+    """Each answers as the service does."""
+
+    async def main() -> None:
+        service = make(scanner, clock=FakeClock())
+        queue = wrap(service)
+        scope = ScanScope(paths=("new",))
+        first = await queue.submit(1, TaskPriority.LOW, scope=scope)
+        assert first.outcome is SubmitOutcome.CREATED
+        assert (first.task.priority, first.task.scope) == (TaskPriority.LOW, scope)
+        same_id = await queue.submit_task(1, TaskPriority.HIGH, scope=ScanScope(paths=("old",)))
+        assert same_id == first.task_id
+        second = await queue.submit_task(2)
+        assert await queue.pending_count() == 2
+        assert await queue.list_pending() == service.list_pending()
+        assert await queue.list_pending(1) == service.list_pending()[:1]
+        assert await queue.get_library_task(2) == await queue.get_task(second)
+        assert await queue.get_library_task(3) is None
+
+        await queue.pause()
+        assert queue.is_paused
+        await queue.start()
+        await queue.resume()
+        assert not queue.is_paused
+        scan = scanner.next_scan()
+        assert [task.id for task in await queue.list_running()] == [same_id]
+        follow_up = await queue.submit(1, when_running=WhenRunning.FOLLOW_UP)
+        assert follow_up.outcome is SubmitOutcome.FOLLOW_UP
+        assert await queue.list_tasks() == service.list_tasks()
+        assert await queue.list_tasks(2) == service.list_tasks(2)
+        assert await queue.stats() == service.stats()
+
+        cancelled = await queue.cancel_task(second)
+        assert cancelled.status is TaskStatus.CANCELLED
+        both = await queue.cancel_library(1)
+        assert [task.id for task in both] == [same_id, follow_up.task_id]
+        await queue.wait(same_id, quiet=True)
+        assert scan.has_returned
+        assert await queue.list_history() == service.list_history()
+        assert await queue.list_history(1) == service.list_history(1)
+        assert await queue.list_history(library_id=2) == [cancelled]
+        assert await queue.list_history(since=datetime(3000, 1, 1, tzinfo=UTC)) == []
+        assert queue.revision == service.revision
+        assert await queue.list_changes(0) == service.list_changes(0)
+        assert await queue.list_changes(0, limit=1) == service.list_changes(0, limit=1)
+        assert await queue.shutdown(1.0, interrupt_running=True)
+
+    run(main())
+
+
+def test_what_the_service_raises_the_coroutine_raises(scanner: FakeScanner) -> None:
+    """Be it the queue's no, or a wrong argument."""
+
+    async def main() -> None:
+        queue = wrap(make(scanner, max_pending=1))
+        task_id = await queue.submit_task("music")
+        with pytest.raises(QueueFullError):
+            await queue.submit_task("films")
+        with pytest.raises(TaskNotFoundError):
+            await queue.cancel_task(uuid4())
+        await queue.cancel_task(task_id)
+        with pytest.raises(TaskNotCancellableError) as caught:
+            await queue.cancel_task(task_id)
+        assert caught.value.task.id == task_id
+        with pytest.raises(ValueError, match="limit must be"):
+            await queue.list_pending(-1)
+        with pytest.raises(TypeError, match="library_id must be"):
+            await queue.submit_task(None)  # type: ignore[arg-type]
+        with pytest.raises(ValueError, match="timeout must be"):
+            await queue.shutdown(-1)
+        assert not queue.is_shut_down
+
+    run(main())
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "error", "message"),
+    [
+        ("wait", {"task_id": "id"}, TypeError, "task_id must be"),
+        ("wait", {"task_id": uuid4(), "quiet": 1}, TypeError, "quiet must be"),
+        ("wait", {"task_id": uuid4(), "timeout": float("nan")}, ValueError, "timeout must be"),
+        ("wait", {"task_id": uuid4(), "timeout": "1"}, TypeError, "timeout must be"),
+        ("list_changes", {"after": -1}, ValueError, "after must be"),
+        ("list_changes", {"after": "1", "timeout": 1}, TypeError, "after must be"),
+        ("list_changes", {"after": 0, "limit": -1, "timeout": 1}, ValueError, "limit must be"),
+        ("list_changes", {"after": 0, "timeout": -1}, ValueError, "timeout must be"),
+    ],
+    ids=str,
+)
+def test_waits_refuse_wrong_arguments(
+    name: str, arguments: dict[str, object], error: type[Exception], message: str
+) -> None:
+    """As the service does, and before they wait."""
+
+    async def main() -> None:
+        queue = wrap(make(FakeScanner()))
+        with pytest.raises(error, match=message):
+            await getattr(queue, name)(**arguments)
+        assert not threads(LISTENER)
+
+    run(main())
+
+
+@pytest.mark.parametrize("error", [StoreBusyError("locked"), StopIteration(), SystemExit(3)])
+def test_a_store_that_raises_hangs_nobody(error: BaseException) -> None:
+    """Not even with what an asyncio future would refuse."""
+
+    async def main() -> None:
+        store = GatedStore()
+        queue = wrap(make(FakeScanner(), store=store))
+        store.error = error
+        expected = RuntimeError if isinstance(error, StopIteration) else type(error)
+        with pytest.raises(expected):
+            await queue.pending_count()
+        with pytest.raises(expected):
+            await queue.wait(uuid4())
+        store.error = None
+        assert await queue.pending_count() == 0
+        with pytest.raises(TaskNotFoundError):
+            await queue.wait(uuid4())
+
+    run(main())
+
+
+def test_calls_carry_the_context_of_the_caller() -> None:
+    """A store, a clock or a scanner sees the caller's context variables."""
+    request = ContextVar("request", default="none")
+    seen: list[str] = []
+
+    def scan(library_id: object, context: ScanContext) -> TaskResult:
+        seen.append(request.get())
+        return TaskResult()
+
+    async def main() -> None:
+        queue = wrap(make(scan))
+        await queue.submit_task("music")
+        request.set("GET /")
+        assert await queue.run_pending() == 1
+
+    run(main())
+    assert seen == ["GET /"]
+
+
+def test_the_default_executor_of_asyncio_is_left_alone() -> None:
+    """It belongs to the host, and has few threads."""
+
+    async def main() -> None:
+        async with wrap(make(FakeScanner())) as queue:
+            await queue.wait(await queue.submit_task("music"))
+            await queue.list_changes(0, timeout=1)
+        assert asyncio.get_running_loop()._default_executor is None  # type: ignore[attr-defined]
+
+    run(main())
+
+
+def test_reads_answer_after_the_shutdown() -> None:
+    """The threads come back for them."""
+
+    async def main() -> None:
+        async with wrap(make(FakeScanner())) as queue:
+            task_id = await queue.submit_task("music")
+            await queue.wait(task_id)
+            before = threads()
+            assert {thread.name for thread in before} >= {LISTENER, f"{EXECUTOR}0"}
+        for thread in before:
+            join(thread)
+        assert await queue.get_task(task_id) == await queue.wait(task_id)
+        assert [task.id for task in await queue.list_changes(0, timeout=None)] == [task_id]
+        assert await queue.list_changes(queue.revision, timeout=None) == []
+        assert await queue.shutdown()
+
+    run(main())
+
+
+def test_the_threads_of_a_queue_end_with_it() -> None:
+    """Where nobody shuts it down, they idle until it is collected."""
+
+    async def main() -> list[threading.Thread]:
+        queue = AsyncScanQueue(make(FakeScanner()))
+        await queue.submit_task("music")
+        return threads()
+
+    idle = run(main())
+    gc.collect()
+    assert idle
+    for thread in idle:
+        join(thread)
+
+
+# --- waiting for a task -------------------------------------------------------------------------
+
+
+def test_wait_returns_the_task_as_it_ended(scanner: FakeScanner) -> None:
+    """However it ended, before or after the call."""
+
+    async def main() -> None:
+        async with wrap(make(scanner)) as queue:
+            task_id = await queue.submit_task("music")
+            waiter = asyncio.create_task(queue.wait(task_id))
+            await until_waiting(queue, 1)
+            scanner.next_scan().fail(OSError("on fire"))
+            ended = await waiter
+            assert ended.status is TaskStatus.FAILED
+            assert await queue.wait(task_id) == ended == await queue.wait(task_id, 0, quiet=True)
+
+    run(main())
+
+
+def test_a_quiet_wait_waits_for_the_scanner(scanner: FakeScanner) -> None:
+    """The other is over with the cancel, and both wait for one task."""
+
+    async def main() -> None:
+        async with wrap(make(scanner)) as queue:
+            task_id = await queue.submit_task("music")
+            scan = scanner.next_scan()
+            scan.ignore_cancel()
+            quiet = asyncio.create_task(queue.wait(task_id, quiet=True))
+            loud = asyncio.create_task(queue.wait(task_id))
+            await until_waiting(queue, 2)
+            await queue.cancel_task(task_id)
+            assert (await loud).is_stopping
+            await until_waiting(queue, 1)
+            assert not quiet.done()
+            scan.release()
+            assert not (await quiet).is_stopping
+            assert not queue._threads.listener._stopping
+
+    run(main())
+
+
+def test_wait_times_out_by_the_clock_of_the_service(scanner: FakeScanner) -> None:
+    """Each at its own time, with the service's message, whoever came first."""
+
+    async def main() -> None:
+        clock = FakeClock()
+        service = make(scanner, clock=clock)
+        queue = wrap(service)
+        task_id = await queue.submit_task("music")
+        late = asyncio.create_task(queue.wait(task_id, 60))
+        await until(lambda: 60.0 in clock.deadlines())
+        soon = asyncio.create_task(queue.wait(task_id, 5))
+        await until(lambda: 5.0 in clock.deadlines())
+        clock.advance(5)
+        with pytest.raises(TimeoutError) as caught:
+            await soon
+        await until(lambda: 60.0 in clock.deadlines())
+        assert not late.done()
+        clock.advance(55)
+        with pytest.raises(TimeoutError):
+            await late
+        for timeout in (0, 0.0):
+            with pytest.raises(TimeoutError):
+                await queue.wait(task_id, timeout)
+        with pytest.raises(TimeoutError) as expected:
+            service.wait(task_id, 0)
+        assert str(caught.value) == str(expected.value).replace("0 seconds", "5 seconds")
+
+    run(main())
+
+
+def test_wait_takes_timeouts_beyond_all_numbers() -> None:
+    """An int too large for a float is as long as infinity."""
+
+    async def main() -> None:
+        async with wrap(make(FakeScanner())) as queue:
+            task_id = await queue.submit_task("music")
+            assert (await queue.wait(task_id, 10**400)).is_ended
+            assert (await queue.wait(task_id, float("inf"))).is_ended
+
+    run(main())
+
+
+def test_wait_for_an_unknown_task_is_refused() -> None:
+    """As the service does it, to each who asks."""
+
+    async def main() -> None:
+        queue = wrap(make(FakeScanner()))
+        unknown = uuid4()
+        outcomes = await asyncio.gather(
+            *(queue.wait(unknown) for _ in range(50)), return_exceptions=True
+        )
+        for outcome in outcomes:
+            assert isinstance(outcome, TaskNotFoundError)
+            assert outcome.task_id == unknown
+        # One error may be shared, but does not collect the tracebacks of all.
+        depth, traceback = 0, outcomes[-1].__traceback__  # type: ignore[union-attr]
+        while traceback is not None:
+            depth, traceback = depth + 1, traceback.tb_next
+        assert depth < 10
+
+    run(main())
+
+
+def test_wait_ends_when_a_shutdown_leaves_the_scan_behind(scanner: FakeScanner) -> None:
+    """A store that is not durable has the task CANCELLED; quiet waits go on until it returns."""
+
+    async def main() -> None:
+        queue = wrap(make(scanner))
+        await queue.start()
+        task_id = await queue.submit_task("music")
+        scan = scanner.next_scan()
+        scan.ignore_cancel()
+        loud = asyncio.create_task(queue.wait(task_id))
+        quiet = asyncio.create_task(queue.wait(task_id, quiet=True))
+        await until_waiting(queue, 2)
+        assert not await queue.shutdown(0.0)
+        assert (await loud).status is TaskStatus.CANCELLED
+        await until_waiting(queue, 1)
+        scan.release()
+        assert not (await quiet).holds_slot
+
+    run(main())
+
+
+def test_wait_ends_when_a_durable_queue_closes(scanner: FakeScanner) -> None:
+    """What will not run here any more is not waited for, though no task has changed yet."""
+
+    async def main() -> None:
+        queue = wrap(make(scanner, store=DurableStore()))
+        await queue.start()
+        running_id = await queue.submit_task("music")
+        pending_id = await queue.submit_task("films")
+        scan = scanner.next_scan()
+        scan.ignore_cancel()
+        running = asyncio.create_task(queue.wait(running_id))
+        pending = asyncio.create_task(queue.wait(pending_id))
+        await until_waiting(queue, 2)
+        shutdown = asyncio.create_task(queue.shutdown(None))
+        with pytest.raises(QueueClosedError, match=str(pending_id)):
+            await pending
+        assert not running.done()
+        assert not shutdown.done()
+        assert not await queue.shutdown(0.0)
+        with pytest.raises(QueueClosedError, match=str(running_id)):
+            await running
+        scan.release()
+        assert await shutdown
+
+    run(main())
+
+
+def test_a_task_that_is_pruned_as_its_scanner_returns_is_not_waited_for_for_ever(
+    scanner: FakeScanner,
+) -> None:
+    """A quiet wait ends though no list of changes will ever name the task again."""
+
+    async def main() -> None:
+        clock = FakeClock()
+        service = make(scanner, clock=clock, history_retention=timedelta(0))
+        async with wrap(service) as queue:
+            task_id = await queue.submit_task("music")
+            scan = scanner.next_scan()
+            scan.ignore_cancel()
+            quiet = asyncio.create_task(queue.wait(task_id, quiet=True))
+            await until_waiting(queue, 1)
+            await queue.cancel_task(task_id)
+            await until_waiting(queue, 1)
+            clock.advance(61)
+            assert await queue.list_changes(0, timeout=None)  # and so the listener has looked
+            scan.release()
+            with pytest.raises(TaskNotFoundError):
+                await quiet
+
+    run(main())
+
+
+@pytest.mark.parametrize("after", [False, True])
+def test_a_task_that_ended_and_was_pruned_while_the_store_hung_is_not_waited_for_for_ever(
+    scanner: FakeScanner, after: bool
+) -> None:
+    """After a long time without a look, the listener looks at everything."""
+
+    async def main() -> None:
+        clock, store = FakeClock(), GatedStore()
+        service = make(scanner, clock=clock, store=store)
+        async with wrap(service) as queue:
+            task_id = await queue.submit_task("music")
+            waiter = asyncio.create_task(queue.wait(task_id))
+            await until_waiting(queue, 1)
+            scan = scanner.next_scan()
+            store.close_gate(LISTENER, after=after)
+            await queue.pause()  # some news
+            await store.until_blocked()
+            scan.release()
+            await until(lambda: service.get_task(task_id).is_ended)  # type: ignore[union-attr]
+            clock.advance(25 * 60 * 60)
+            assert (await queue.stats()).completed == 0  # it prunes, and tells nobody
+            store.gate.set()
+            with pytest.raises(TaskNotFoundError):
+                await waiter
+
+    run(main())
+
+
+def test_a_store_that_fails_while_somebody_waits_fails_them_all() -> None:
+    """Each gets the error, as if each had looked; whoever comes next is served again."""
+
+    async def main() -> None:
+        store = GatedStore()
+        queue = wrap(make(FakeScanner(), store=store))
+        task_id = await queue.submit_task("music")
+        waits = [
+            asyncio.create_task(queue.wait(task_id)),
+            asyncio.create_task(queue.wait(task_id, 60)),
+            asyncio.create_task(queue.list_changes(queue.revision, timeout=60)),
+        ]
+        await until_waiting(queue, 3)
+        store.gated_threads, store.error = LISTENER, StoreBusyError("locked")
+        await queue.submit_task("films")
+        for outcome in await asyncio.gather(*waits, return_exceptions=True):
+            assert outcome is store.error
+        store.error = None
+        waiter = asyncio.create_task(queue.wait(task_id))
+        await until_waiting(queue, 1)
+        await queue.cancel_task(task_id)
+        assert (await waiter).status is TaskStatus.CANCELLED
+
+    run(main())
+
+
+# --- inside a scan ------------------------------------------------------------------------------
+
+
+def test_inside_a_scan_the_calls_know_it() -> None:
+    """A scanner with an event loop of its own is refused what would wait for itself."""
+    outcomes: list[object] = []
+
+    async def inside(queue: AsyncScanQueue, context: ScanContext, other: UUID) -> None:
+        assert (await queue.wait(other)).is_ended
+        outcomes.extend(
+            await asyncio.gather(
+                queue.wait(context.task.id),
+                queue.wait(context.task.id, 5),
+                queue.run_pending(),
+                queue.shutdown(),
+                return_exceptions=True,
+            )
+        )
+
+    def scan(library_id: object, context: ScanContext) -> TaskResult:
+        if library_id == "music":
+            asyncio.run(inside(queue, context, other))
+        return TaskResult()
+
+    service = make(scan)
+    queue = wrap(service)
+    other = service.submit_task("films")
+    task_id = service.submit_task("music")
+    with service:
+        assert service.wait(task_id, PATIENCE).status is TaskStatus.COMPLETED
+    for outcome, words in zip(
+        outcomes, ["wait for a task", "wait for a task", "nest"], strict=False
+    ):
+        assert isinstance(outcome, RuntimeError)
+        assert words in str(outcome)
+    assert outcomes[3] is False
+
+
+# --- many, and many kinds -----------------------------------------------------------------------
+
+
+def test_ten_thousand_wait_at_the_cost_of_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One listener serves them, and looks only at tasks that have changed."""
+
+    async def main() -> None:
+        service = make(FakeScanner(), workers=0)
+        queue = wrap(service)
+        task_ids = [service.submit_task(number) for number in range(10_000)]
+        looks: list[UUID] = []
+        settled = service._core.settled
+
+        def counted(task_id: UUID, *, quiet: bool) -> object:
+            looks.append(task_id)
+            return settled(task_id, quiet=quiet)
+
+        monkeypatch.setattr(service._core, "settled", counted)
+        waits = [asyncio.create_task(queue.wait(task_id)) for task_id in task_ids]
+        await until_waiting(queue, 10_000)
+        assert sorted(looks) == sorted(task_ids)
+        assert [thread.name for thread in threads()] == [LISTENER]
+
+        looks.clear()
+        for number in range(500):
+            await queue.submit_task(f"another {number}")
+        await until_waiting(queue, 10_000)
+        assert looks == []
+        await queue.cancel_task(task_ids[7])
+        assert (await waits[7]).id == task_ids[7]
+        assert looks == [task_ids[7]]
+
+        looks.clear()
+        assert await queue.shutdown()
+        ended = await asyncio.gather(*waits)
+        assert [task.id for task in ended] == task_ids
+        assert all(task.status is TaskStatus.CANCELLED for task in ended)
+
+    run(main())
+
+
+def test_ten_thousand_may_wait_for_one_task(scanner: FakeScanner) -> None:
+    """A change of it costs one look, however many wait for it; a cancel of all costs no scan."""
+
+    async def main() -> None:
+        async with wrap(make(scanner)) as queue:
+            task_id = await queue.submit_task("music")
+            waits = [asyncio.create_task(queue.wait(task_id)) for _ in range(10_000)]
+            await until_waiting(queue, 10_000)
+            for waiter in waits[1:]:
+                waiter.cancel()
+            await until_waiting(queue, 1)
+            scan = scanner.next_scan()
+            assert not scan.context.cancelled
+            scan.release()
+            assert (await waits[0]).status is TaskStatus.COMPLETED
+
+    run(main())
+
+
+def test_calls_that_take_long_do_not_keep_short_ones_waiting(scanner: FakeScanner) -> None:
+    """A hundred waits, readers, eight `run_pending` and a shutdown under way hold no answer up."""
+
+    async def main() -> None:
+        queue = wrap(make(scanner, workers=0))
+        task_ids = [await queue.submit_task(number) for number in range(9)]
+        runs = [asyncio.create_task(queue.run_pending()) for _ in range(8)]
+        await until(lambda: len(scanner.scans) == 8)
+        waits = [asyncio.create_task(queue.wait(task_ids[8])) for _ in range(100)]
+        reads = [
+            asyncio.create_task(queue.list_changes(queue.revision, timeout=None)) for _ in range(50)
+        ]
+        await until_waiting(queue, 150)
+        shutdown = asyncio.create_task(queue.shutdown(None))
+        await until(lambda: queue.is_shut_down)
+        assert [task.status for task in await asyncio.gather(*waits)] == [
+            TaskStatus.CANCELLED
+        ] * 100
+        await asyncio.gather(*reads)
+        assert (await queue.get_task(task_ids[0])).status is TaskStatus.RUNNING  # type: ignore[union-attr]
+        assert not shutdown.done()
+        scanner.let_go()
+        assert await asyncio.gather(*runs) == [1] * 8
+        assert await shutdown
+
+    run(main())
+
+
+def test_the_event_loop_goes_on_while_the_store_hangs() -> None:
+    """Whatever thread hangs in it, it is not the loop's."""
+
+    async def main() -> None:
+        store = GatedStore()
+        queue = wrap(make(FakeScanner(), store=store))
+        task_id = await queue.submit_task("music")
+        store.close_gate("scanqueue-aio")
+        calls = [
+            asyncio.create_task(call)
+            for call in (
+                queue.get_task(task_id),
+                queue.pending_count(),
+                queue.stats(),
+                queue.list_tasks(),
+                queue.list_running(),
+                queue.wait(task_id),
+                queue.list_changes(0, timeout=None),
+            )
+        ]
+        await store.until_blocked(aio.EXECUTOR_THREADS + 1)
+        assert len(threads(EXECUTOR)) == aio.EXECUTOR_THREADS
+        ticks = 0
+        for _ in range(100):
+            await asyncio.sleep(0)
+            ticks += 1
+        assert ticks == 100
+        assert not any(call.done() for call in calls)
+        calls[5].cancel()
+        store.gate.set()
+        await asyncio.wait(calls)
+        assert calls[5].cancelled()
+        assert len(await calls[6]) == 1  # type: ignore[arg-type]
+
+    run(main())
+
+
+# --- cancelling a coroutine ---------------------------------------------------------------------
+
+
+def test_cancelling_a_wait_leaves_the_scan_alone(scanner: FakeScanner) -> None:
+    """The scan goes on, and nobody is left who waits."""
+
+    async def main() -> None:
+        async with wrap(make(scanner)) as queue:
+            task_id = await queue.submit_task("music")
+            scan = scanner.next_scan()
+            waits = [
+                asyncio.create_task(queue.wait(task_id)),
+                asyncio.create_task(queue.wait(task_id, 60)),
+                asyncio.create_task(queue.list_changes(queue.revision, timeout=None)),
+            ]
+            await until_waiting(queue, 3)
+            for waiter in waits:
+                waiter.cancel()
+            await asyncio.wait(waits)
+            assert all(waiter.cancelled() for waiter in waits)
+            listener = queue._threads.listener
+            await until(lambda: not (listener._by_task or listener._readers))
+            assert not listener._deadlines
+            assert not scan.context.cancelled
+            scan.release()
+            assert (await queue.wait(task_id)).status is TaskStatus.COMPLETED
+
+    run(main())
+
+
+@pytest.mark.usefixtures("no_linger")
+def test_an_answer_that_comes_too_late_harms_nobody(scanner: FakeScanner) -> None:
+    """Who was cancelled in between stays cancelled, and the others get theirs."""
+
+    async def main() -> None:
+        complaints: list[object] = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, what: complaints.append(what))
+        queue = wrap(make(scanner, workers=0))
+        task_id = await queue.submit_task("music")
+        waits = [asyncio.create_task(queue.wait(task_id)) for _ in range(10)]
+        await until_waiting(queue, 10)
+        (listener,) = threads(LISTENER)
+        queue.service.cancel_task(task_id)
+        join(listener)  # which has answered, and the loop has not heard of it
+        waits[3].cancel()
+        outcomes = await asyncio.gather(*waits, return_exceptions=True)
+        assert isinstance(outcomes.pop(3), asyncio.CancelledError)
+        assert outcomes == [await queue.get_task(task_id)] * 9
+        assert complaints == []
+
+    run(main())
+
+
+def test_cancelling_run_pending_leaves_its_scans_alone(scanner: FakeScanner) -> None:
+    """It runs to its end without anybody who waits for it."""
+
+    async def main() -> None:
+        queue = wrap(make(scanner))
+        task_id = await queue.submit_task("music")
+        running = asyncio.create_task(queue.run_pending())
+        scan = await asyncio.to_thread(scanner.next_scan)
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+        scan.release(TaskResult(added_count=3))
+        assert (await queue.wait(task_id)).result == TaskResult(added_count=3)
+
+    run(main())
+
+
+def test_cancelling_a_shutdown_does_not_stop_it(scanner: FakeScanner) -> None:
+    """The queue is closed, and whoever asks again waits for the end."""
+
+    async def main() -> None:
+        queue = wrap(make(scanner))
+        await queue.start()
+        await queue.submit_task("music")
+        scan = scanner.next_scan()
+        shutdown = asyncio.create_task(queue.shutdown(None))
+        await until(lambda: queue.is_shut_down)
+        shutdown.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await shutdown
+        scan.release()
+        assert await queue.shutdown()
+
+    run(main())
+
+
+def test_a_call_that_is_cancelled_before_its_turn_is_not_made() -> None:
+    """While the executor is busy, whoever gives up asks for nothing."""
+
+    async def main() -> None:
+        store = GatedStore()
+        queue = wrap(make(FakeScanner(), store=store))
+        store.close_gate(EXECUTOR)
+        busy = [asyncio.create_task(queue.pending_count()) for _ in range(aio.EXECUTOR_THREADS)]
+        await store.until_blocked(aio.EXECUTOR_THREADS)
+        given_up = asyncio.create_task(queue.submit_task("music"))
+        last = asyncio.create_task(queue.pending_count())
+        await asyncio.sleep(0)
+        given_up.cancel()
+        store.gate.set()
+        assert await asyncio.gather(*busy, last) == [0] * (aio.EXECUTOR_THREADS + 1)
+        assert given_up.cancelled()
+
+    run(main())
+
+
+def test_what_a_scanner_raises_to_end_the_program_comes_out_of_run_pending() -> None:
+    """It is recorded first, as in the service."""
+
+    def scan(library_id: object, context: ScanContext) -> TaskResult:
+        raise SystemExit(3)
+
+    async def main() -> None:
+        queue = wrap(make(scan))
+        task_id = await queue.submit_task("music")
+        with pytest.raises(SystemExit):
+            await queue.run_pending()
+        assert (await queue.wait(task_id)).error == "SystemExit: 3"
+
+    run(main())
+
+
+# --- changes ------------------------------------------------------------------------------------
+
+
+def test_changes_begin_at_the_moment_of_the_call() -> None:
+    """Not when the first is asked for."""
+
+    async def main() -> None:
+        async with wrap(make(FakeScanner(), workers=0)) as queue:
+            await queue.submit_task("before")
+            changes = queue.changes()
+            after = [await queue.submit_task(number) for number in range(3)]
+            assert [(await anext(changes)).id for _ in after] == after
+
+    run(main())
+
+
+def test_changes_come_in_order_of_revision_and_end_with_the_queue(scanner: FakeScanner) -> None:
+    """The reader gets the endings of the shutdown before the end, and then nothing for ever."""
+
+    async def main() -> list[ScanTask]:
+        queue = wrap(make(scanner))
+        await queue.start()
+        changes = queue.changes(0)
+
+        async def read() -> list[ScanTask]:
+            return [task async for task in changes]
+
+        reader = asyncio.create_task(read())
+        await queue.submit_task("music")
+        scanner.next_scan()
+        await queue.submit_task("films")
+        await queue.shutdown(0.5, interrupt_running=True)
+        tasks = await reader
+        with pytest.raises(StopAsyncIteration):
+            await anext(changes)
+        return tasks
+
+    tasks = run(main())
+    revisions = [task.revision for task in tasks]
+    assert revisions == sorted(set(revisions))
+    last = {task.library_id: task for task in tasks}
+    assert {task.status for task in last.values()} == {TaskStatus.CANCELLED}
+    assert not any(task.holds_slot for task in last.values())
+
+
+def test_a_reader_leaves_and_comes_back_without_a_loss() -> None:
+    """Leaving a loop early holds nothing; the last revision seen is where to go on."""
+
+    async def main() -> None:
+        queue = wrap(make(FakeScanner()))
+        start = queue.revision
+        task_ids = [await queue.submit_task(number) for number in range(10)]
+        seen: list[ScanTask] = []
+        async for task in queue.changes(start):
+            seen.append(task)
+            if len(seen) == 4:
+                break
+        assert waiting(queue) == 0
+        async for task in queue.changes(seen[-1].revision):
+            seen.append(task)
+            if len(seen) == 10:
+                break
+        assert [task.id for task in seen] == task_ids
+
+    run(main())
+
+
+def test_a_long_way_behind_is_caught_up_batch_by_batch() -> None:
+    """Nothing is left out between two batches."""
+
+    async def main() -> None:
+        service = make(FakeScanner())
+        queue = wrap(service)
+        task_ids = [service.submit_task(number) for number in range(2 * CHANGES_BATCH + 10)]
+        changes = queue.changes(0)
+        assert [(await anext(changes)).id for _ in task_ids] == task_ids
+
+    run(main())
+
+
+def test_a_waited_for_task_is_found_among_many_changes() -> None:
+    """When more has changed than the listener takes at once, it takes it in turns."""
+
+    async def main() -> None:
+        store = GatedStore()
+        service = make(FakeScanner(), store=store)
+        queue = wrap(service)
+        task_id = await queue.submit_task("music")
+        waiter = asyncio.create_task(queue.wait(task_id))
+        await until_waiting(queue, 1)
+        store.close_gate(LISTENER)
+        for number in range(2 * CHANGES_BATCH):
+            service.submit_task(number)
+        await store.until_blocked()
+        service.cancel_task(task_id)
+        store.gate.set()
+        assert (await waiter).status is TaskStatus.CANCELLED
+
+    run(main())
+
+
+def test_a_read_of_changes_that_times_out_loses_nothing() -> None:
+    """The same iterator is read on, so a heartbeat in between is easily made."""
+
+    async def main() -> None:
+        queue = wrap(make(FakeScanner()))
+        changes = queue.changes()
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(anext(changes), 0.01)
+        task_id = await queue.submit_task("music")
+        assert (await anext(changes)).id == task_id
+
+    run(main())
+
+
+def test_changes_can_be_closed() -> None:
+    """What is left of a batch is not handed out any more."""
+
+    async def main() -> None:
+        queue = wrap(make(FakeScanner()))
+        changes = queue.changes(0)
+        await queue.submit_task("music")
+        await queue.submit_task("films")
+        assert (await anext(changes)).library_id == "music"
+        await changes.aclose()  # type: ignore[attr-defined]
+        await changes.aclose()  # type: ignore[attr-defined]
+        assert [task async for task in changes] == []
+
+    run(main())
+
+
+def test_two_readers_of_one_iterator_are_told_apart() -> None:
+    """The second is refused, or both would get half; each reader calls `changes` for itself."""
+
+    async def main() -> None:
+        queue = wrap(make(FakeScanner()))
+        changes = queue.changes()
+        first = asyncio.ensure_future(anext(changes))
+        await until_waiting(queue, 1)
+        with pytest.raises(RuntimeError, match="being read already"):
+            await anext(changes)
+        with pytest.raises(RuntimeError, match="being read already"):
+            await changes.aclose()  # type: ignore[attr-defined]
+        other = asyncio.ensure_future(anext(queue.changes()))
+        await until_waiting(queue, 2)
+        task_id = await queue.submit_task("music")
+        assert (await first).id == (await other).id == task_id
+
+    run(main())
+
+
+@pytest.mark.parametrize(
+    ("after", "error"), [(-1, ValueError), ("1", TypeError), (True, TypeError)]
+)
+def test_changes_refuse_a_wrong_revision_at_once(after: object, error: type[Exception]) -> None:
+    """At the call, not at the first read."""
+    queue = wrap(make(FakeScanner()))
+    with pytest.raises(error, match="after must be"):
+        queue.changes(after)  # type: ignore[arg-type]
+
+
+def test_list_changes_waits_for_the_first(scanner: FakeScanner) -> None:
+    """With a timeout by the clock of the service, and as many as asked for."""
+
+    async def main() -> None:
+        clock = FakeClock()
+        async with wrap(make(scanner, clock=clock, workers=0)) as queue:
+            start = queue.revision
+            assert await queue.list_changes(start) == []
+            assert await queue.list_changes(start, limit=0, timeout=None) == []
+            reader = asyncio.create_task(queue.list_changes(start, timeout=5))
+            await until(lambda: clock.deadlines() == [5.0])
+            clock.advance(5)
+            assert await reader == []
+            readers = [
+                asyncio.create_task(queue.list_changes(start, limit=limit, timeout=5))
+                for limit in (None, None, 1)
+            ]
+            await until_waiting(queue, 3)
+            task_id = await queue.submit_task("music")
+            answers = await asyncio.gather(*readers)
+            assert [[task.id for task in answer] for answer in answers] == [[task_id]] * 3
+            assert answers[0] is not answers[1]
+            await queue.submit_task("films")
+            assert len(await queue.list_changes(start, timeout=5)) == 2
+            assert len(await queue.list_changes(start, limit=1, timeout=5)) == 1
+            assert len(await queue.list_changes(queue.revision + 10**6, timeout=5)) == 2
+
+    run(main())
+
+
+# --- the listener's life ------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("no_linger")
+def test_the_listener_goes_when_nobody_waits_and_comes_when_somebody_does() -> None:
+    """A queue that nobody waits for costs no thread."""
+
+    async def main() -> None:
+        queue = wrap(make(FakeScanner()))
+        for library_id in ("music", "films"):
+            task_id = await queue.submit_task(library_id)
+            waiter = asyncio.create_task(queue.wait(task_id))
+            await until_waiting(queue, 1)
+            (listener,) = threads(LISTENER)
+            assert listener.daemon
+            await queue.cancel_task(task_id)
+            await waiter
+            join(listener)
+
+    run(main())
+
+
+@pytest.mark.usefixtures("no_linger")
+def test_the_listener_goes_when_the_last_who_waits_is_cancelled() -> None:
+    """It does not wait for a change to find that out."""
+
+    async def main() -> None:
+        queue = wrap(make(FakeScanner()))
+        waiter = asyncio.create_task(queue.wait(await queue.submit_task("music")))
+        await until_waiting(queue, 1)
+        (listener,) = threads(LISTENER)
+        waiter.cancel()
+        await asyncio.wait([waiter])
+        join(listener)
+
+    run(main())
+
+
+def test_a_listener_that_lingers_serves_who_comes_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One thread serves a reader who comes back after each change, and goes at the shutdown."""
+    monkeypatch.setattr(aio, "LINGER", 10 * PATIENCE)
+
+    async def main() -> None:
+        queue = wrap(make(FakeScanner()))
+        listener = queue._threads.listener
+        (await queue.submit("music")).task  # noqa: B018 - there is something to read
+        assert await queue.list_changes(0, timeout=None)
+        await until(lambda: listener._is_lingering)
+        (thread,) = threads(LISTENER)
+        waiter = asyncio.create_task(queue.list_changes(queue.revision, timeout=None))
+        await until_waiting(queue, 1)
+        waiter.cancel()
+        await asyncio.wait([waiter])
+        await until(lambda: listener._is_lingering)
+        # One who is let out while it lingers does not keep it from hearing the next one.
+        listener.call()
+        await until(lambda: not listener._is_called)
+        assert await queue.list_changes(0, timeout=None)
+        assert threads(LISTENER) == [thread]
+        await until(lambda: listener._is_lingering)
+        assert await queue.shutdown()
+        join(thread)
+
+    run(main())
+
+
+def test_a_listener_that_cannot_be_started_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine that is out of threads for a moment refuses one wait, and not all that follow."""
+
+    async def main() -> None:
+        queue = wrap(make(FakeScanner()))
+        task_id = await queue.submit_task("music")
+        with monkeypatch.context() as patch:
+            patch.setattr(threading.Thread, "start", raising(RuntimeError("no more threads")))
+            with pytest.raises(RuntimeError, match="no more threads"):
+                await queue.wait(task_id)
+        await queue.cancel_task(task_id)
+        assert (await queue.wait(task_id)).status is TaskStatus.CANCELLED
+
+    run(main())
+
+
+def test_a_failing_clock_fails_those_who_wait(scanner: FakeScanner) -> None:
+    """The listener hands its error on, and lives."""
+
+    class BrokenClock(FakeClock):
+        broken = False
+
+        def wait_until(self, condition: threading.Condition, deadline: float | None) -> None:
+            if self.broken and deadline is not None:
+                raise OSError("out of time")
+            super().wait_until(condition, deadline)
+
+    async def main() -> None:
+        clock = BrokenClock()
+        queue = wrap(make(scanner, clock=clock))
+        task_id = await queue.submit_task("music")
+        clock.broken = True
+        with pytest.raises(OSError, match="out of time"):
+            await queue.wait(task_id, 5)
+        clock.broken = False
+        with pytest.raises(TimeoutError):
+            await queue.wait(task_id, 0)
+
+    run(main())
+
+
+LEAVE = """
+import asyncio, threading
+from scanqueue import ScanQueueService
+from scanqueue.aio import AsyncScanQueue
+
+scans = threading.Event()
+
+
+def scan(library_id, context):
+    scans.set()
+    threading.Event().wait()
+
+
+async def main():
+    queue = AsyncScanQueue(ScanQueueService(scan))
+    task_id = await queue.submit_task("music")
+    tasks = [asyncio.create_task(queue.wait(task_id)), asyncio.create_task(queue.run_pending())]
+    while not scans.is_set():
+        await asyncio.sleep(0)
+
+
+asyncio.run(main())
+"""
+
+
+def test_a_program_that_just_ends_is_not_held_up() -> None:
+    """Neither by who waits, nor by a scan that nobody waits for any more."""
+    done = subprocess.run(
+        [sys.executable, "-c", LEAVE], check=True, timeout=PATIENCE, capture_output=True, text=True
+    )
+    assert done.stderr == ""
+
+
+# --- event loops --------------------------------------------------------------------------------
+
+
+def test_two_loops_in_two_threads_wait_for_one_task(scanner: FakeScanner) -> None:
+    """Each is answered, by one listener."""
+    service = make(scanner)
+    queue = wrap(service)
+    task_id = service.submit_task("music")
+    ended: list[ScanTask] = []
+
+    async def wait() -> None:
+        ended.append(await queue.wait(task_id))
+        assert (await queue.get_task(task_id)) == ended[-1]
+
+    loops = [threading.Thread(target=run, args=(wait(),)) for _ in range(2)]
+    for thread in loops:
+        thread.start()
+    run(until_waiting(queue, 2))
+    with service:
+        assert len(threads(LISTENER)) == 1
+        scanner.next_scan().release()
+        for thread in loops:
+            thread.join(PATIENCE)
+    assert [task.id for task in ended] == [task_id] * 2
+
+
+@contextmanager
+def abandoned(queue: AsyncScanQueue, calls: list[Coroutine[Any, Any, Any]]) -> Iterator[None]:
+    """Have calls wait in a loop that is closed under them."""
+    loop = asyncio.new_event_loop()
+    tasks = [loop.create_task(call) for call in calls]
+    for task in tasks:
+        task._log_destroy_pending = False  # type: ignore[attr-defined]
+    before = waiting(queue)
+    loop.run_until_complete(until_waiting(queue, before + len(calls)))
+    loop.close()
+    yield
+    del tasks
+
+
+def test_who_waited_in_a_loop_that_was_closed_harms_nobody(scanner: FakeScanner) -> None:
+    """The listener finds nobody to tell, and goes on with the others."""
+
+    async def main() -> None:
+        service = make(scanner, workers=0)
+        queue = wrap(service)
+        task_id = await queue.submit_task("music")
+        calls = [queue.wait(task_id), queue.list_changes(queue.revision, timeout=None)]
+        waiter = asyncio.create_task(queue.wait(task_id))
+        await until_waiting(queue, 1)
+
+        def elsewhere() -> None:
+            with abandoned(queue, calls):
+                service.cancel_task(task_id)
+
+        await asyncio.to_thread(elsewhere)
+        assert (await waiter).status is TaskStatus.CANCELLED
+
+    run(main())
+
+
+@pytest.mark.usefixtures("no_linger")
+def test_who_is_collected_with_a_closed_loop_takes_no_lock(scanner: FakeScanner) -> None:
+    """The garbage collector may come at any moment, also while its thread holds the lock."""
+    service = make(scanner, workers=0)
+    queue = wrap(service)
+    listener = queue._threads.listener
+    task_id = service.submit_task("music")
+    with abandoned(queue, [queue.wait(task_id), queue.wait(task_id, 60)]):
+        (thread,) = threads(LISTENER)
+        service.cancel_task(task_id)
+        join(thread)
+    with listener._lock:
+        gc.collect()
+    assert len(listener._leavers) == 2
+    assert run(queue.wait(task_id)).status is TaskStatus.CANCELLED
+    assert not listener._leavers
+
+
+@pytest.mark.usefixtures("no_linger")
+def test_who_was_thrown_away_while_waiting_is_forgotten_with_the_next_news() -> None:
+    """A coroutine that is closed is let out, and the listener goes."""
+
+    async def main() -> None:
+        queue = wrap(make(FakeScanner()))
+        call = queue.wait(await queue.submit_task("music"), 60)
+        call.send(None)
+        await until_waiting(queue, 1)
+        (thread,) = threads(LISTENER)
+        call.close()
+        await queue.submit_task("films")
+        join(thread)
+        assert not queue._threads.listener._by_task
+        assert not queue._threads.listener._deadlines
+
+    run(main())
+
+
+def test_a_short_call_of_a_loop_that_was_closed_is_made_all_the_same() -> None:
+    """The thread that made it finds nobody to tell."""
+    store = GatedStore()
+    queue = wrap(make(FakeScanner(), store=store))
+    store.close_gate(EXECUTOR)
+    loop = asyncio.new_event_loop()
+    task = loop.create_task(queue.get_task(uuid4()))
+    task._log_destroy_pending = False  # type: ignore[attr-defined]
+    loop.run_until_complete(store.until_blocked())
+    loop.close()
+    store.gate.set()
+    assert run(queue.pending_count()) == 0
+    del task
+
+
+# --- forks --------------------------------------------------------------------------------------
+
+FORK = """
+import asyncio, os, sys, uuid, warnings
+from scanqueue import QueueClosedError, ScanQueueService
+from scanqueue.aio import AsyncScanQueue
+from scanqueue.testing import FakeScanner
+
+warnings.simplefilter("ignore", DeprecationWarning)  # a fork with threads is what this is about
+
+
+async def bounded(main):
+    async with asyncio.timeout(20):
+        return await main
+
+
+async def use(queue):
+    waiter = asyncio.create_task(queue.wait(await queue.submit_task("music")))
+    await queue.run_pending()
+    assert (await waiter).is_ended
+    assert await queue.pending_count() == 0
+
+
+async def refuse(queue):
+    calls = [
+        queue.start(), queue.shutdown(), queue.submit("music"), queue.submit_task("music"),
+        queue.cancel_task(uuid.uuid4()), queue.cancel_library("music"), queue.pause(),
+        queue.resume(), queue.run_pending(), queue.get_task(uuid.uuid4()),
+        queue.get_library_task("music"), queue.list_pending(), queue.list_running(),
+        queue.list_history(), queue.list_tasks(), queue.pending_count(), queue.stats(),
+        queue.list_changes(0), queue.list_changes(0, timeout=None), queue.wait(uuid.uuid4()),
+        anext(queue.changes(0)),
+    ]
+    for call in calls:
+        try:
+            await call
+        except QueueClosedError:
+            continue
+        raise AssertionError(call)
+    for name in ("revision", "is_paused", "is_started", "is_shut_down"):
+        try:
+            getattr(queue, name)
+        except QueueClosedError:
+            continue
+        raise AssertionError(name)
+    await queue.__aexit__(None, None, None)
+
+
+def in_child(main):
+    child = os.fork()
+    if child == 0:
+        try:
+            asyncio.run(bounded(main))
+        except BaseException:
+            sys.excepthook(*sys.exc_info())
+            os._exit(1)
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+"""
+
+FORK_BEFORE_START = """
+queue = AsyncScanQueue(ScanQueueService(FakeScanner()))
+asyncio.run(bounded(use(queue)))  # so that there are threads, in the parent only
+in_child(use(queue))
+asyncio.run(bounded(use(queue)))
+"""
+
+FORK_AFTER_START = """
+queue = AsyncScanQueue(ScanQueueService(FakeScanner()))
+asyncio.run(bounded(use(queue)))
+queue.service.start()
+in_child(refuse(queue))
+asyncio.run(bounded(use(queue)))
+asyncio.run(bounded(queue.shutdown()))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the platform has no fork")
+@pytest.mark.parametrize(
+    "script",
+    [
+        pytest.param(FORK_BEFORE_START, id="before start: the child's copy works"),
+        pytest.param(FORK_AFTER_START, id="after start: every call of the child's copy is refused"),
+    ],
+)
+def test_a_forked_child_is_not_left_hanging(script: str) -> None:
+    """The threads of the parent are not there, and are not waited for."""
+    subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(FORK) + script], check=True, timeout=PATIENCE
+    )

@@ -1,0 +1,1 @@
+"""Tests of what hosts test with."""
