@@ -621,14 +621,14 @@ def test_wait_ends_when_a_durable_queue_closes(scanner: FakeScanner) -> None:
     run(main())
 
 
-def test_a_task_that_is_pruned_as_its_scanner_returns_is_not_waited_for_for_ever(
+def test_a_task_that_is_pruned_when_its_scanner_has_returned_is_not_waited_for_for_ever(
     scanner: FakeScanner,
 ) -> None:
     """A quiet wait ends though no list of changes will ever name the task again."""
 
     async def main() -> None:
-        clock = FakeClock()
-        service = make(scanner, clock=clock, history_retention=timedelta(0))
+        clock, store = FakeClock(), GatedStore()
+        service = make(scanner, clock=clock, store=store, history_retention=timedelta(0))
         async with wrap(service) as queue:
             task_id = await queue.submit_task("music")
             scan = scanner.next_scan()
@@ -636,10 +636,15 @@ def test_a_task_that_is_pruned_as_its_scanner_returns_is_not_waited_for_for_ever
             quiet = asyncio.create_task(queue.wait(task_id, quiet=True))
             await until_waiting(queue, 1)
             await queue.cancel_task(task_id)
-            await until_waiting(queue, 1)
             clock.advance(61)
             assert await queue.list_changes(0, timeout=None)  # and so the listener has looked
+            await until_waiting(queue, 1)
+            store.close_gate(LISTENER)
             scan.release()
+            await store.until_blocked()
+            await until(lambda: not service._core.scans.all())
+            assert (await queue.stats()).cancelled == 0  # it prunes, and tells nobody
+            store.gate.set()
             with pytest.raises(TaskNotFoundError):
                 await quiet
 

@@ -71,6 +71,7 @@ class LiveContext:
         "_total",
         "due",
         "ending",
+        "is_claimed",
         "is_shut_down",
         "on_worker",
         "slot",
@@ -85,6 +86,8 @@ class LiveContext:
         """When, by the monotonic clock, the next report may be published."""
         self.ending: Ending | None = None
         """How the scanner returned."""
+        self.is_claimed = False
+        """Whether the claim of its task is committed."""
         self.is_shut_down = False
         """Whether a shutdown asked it to stop, so that it must not complete any more."""
         self._record = task

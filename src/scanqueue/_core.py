@@ -289,6 +289,8 @@ class Core:
 
     def wait_for(self, look: Callable[[], T | None], deadline: float | None) -> T | None:
         """Call `look` now and after every change, until it has an answer or the deadline comes."""
+        if self.store.shared:
+            self.keeper.wake()
         while True:
             seen = self.hub.news_seq
             answer = look()
@@ -361,7 +363,7 @@ class Core:
 
     def look_around(self) -> None:
         """Act on what other processes may have done: cancels, submissions, changes."""
-        contexts = self.scans.all()
+        contexts = [context for context in self.scans.all() if context.is_claimed]
         with self.store.read() as view:
             lost = [c for c in contexts if not _rules.is_running(view, c.slot)]
         for context in lost:

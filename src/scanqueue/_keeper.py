@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from logging import ERROR, getLogger
+from logging import ERROR, WARNING, getLogger
 from typing import TYPE_CHECKING
 
 from scanqueue import _sync
@@ -43,7 +43,11 @@ class Keeper:
                 return
             thread = _sync.Thread(target=self._run, name="scanqueue-keeper", daemon=True)
             self._thread = thread
-        thread.start()
+        try:
+            thread.start()
+        except RuntimeError as error:  # out of threads, or the interpreter exits
+            self._thread = None
+            log(logger, WARNING, "no thread could be started; progress is published late", error)
 
     def look(self) -> None:
         """Have it see what another process changed."""
@@ -52,7 +56,8 @@ class Keeper:
 
     def threads(self) -> tuple[_sync.Thread, ...]:
         """Return its thread, if it was started."""
-        return () if self._thread is None else (self._thread,)
+        thread = self._thread
+        return () if thread is None or thread.ident is None else (thread,)
 
     def _run(self) -> None:
         core = self._core

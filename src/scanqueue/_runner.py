@@ -46,6 +46,7 @@ def run_scan(
         raised = error
         context.ending = _failure(error, context)
     finally:
+        context.close()
         core.scans.enter(None)
     return raised
 

@@ -66,34 +66,26 @@ class Scans:
             The claimed scan, or None.
         """
         core = self._core
-        hub, settings = core.hub, core.settings
+        hub = core.hub
         now = core.now()
         ended = context = None
-        makes_work = False
         try:
             with core.write() as table:
                 if done is not None:
                     ended = self._record_end(table, done, now)
                 if claims and not hub.closed:
-                    claimed = _rules.claim(
-                        table, core.owner, now=now, max_running=settings.max_running
-                    )
-                    if claimed is not None:
-                        context = LiveContext(*claimed, core.publisher, on_worker=on_worker)
-                        # Here, not after the commit: a cancel that comes next must find it.
-                        self._by_task[context.slot.task_id.int] = context
+                    context = self._claim(table, now, on_worker=on_worker)
                 # A worker that wakes up wakes the next one, while there is more to do. One that is
                 # about to wait is not idle yet: it must learn that something was freed.
                 makes_work = (
-                    hub.idle == 0 or _rules.claimable(table, settings.max_running) is not None
+                    hub.idle == 0 or _rules.claimable(table, core.settings.max_running) is not None
                 )
         except BaseException:
-            if context is not None:
-                del self._by_task[context.slot.task_id.int]
+            self._forget(context)
             raise
-        if done is not None:
-            self._by_task.pop(done.slot.task_id.int, None)  # not there in a forked child
-            core.publisher.dirty.discard(done)
+        if context is not None:
+            context.is_claimed = True
+        self._forget(done)
         if done is not None or context is not None:
             with hub.lock:
                 if ended is not None:
@@ -103,10 +95,25 @@ class Scans:
             core.retire()
         return context
 
+    def _claim(self, table: TaskTable, now: datetime, *, on_worker: bool) -> LiveContext | None:
+        core = self._core
+        claimed = _rules.claim(table, core.owner, now=now, max_running=core.settings.max_running)
+        if claimed is None:
+            return None
+        context = LiveContext(*claimed, core.publisher, on_worker=on_worker)
+        # Here, not after the commit: a cancel that comes next must find it.
+        self._by_task[context.slot.task_id.int] = context
+        return context
+
+    def _forget(self, context: LiveContext | None) -> None:
+        """Drop a scan that is over, or whose claim failed."""
+        if context is not None:
+            self._by_task.pop(context.slot.task_id.int, None)  # not there in a forked child
+            self._core.publisher.dirty.discard(context)
+
     def _record_end(self, table: TaskTable, done: LiveContext, now: datetime) -> TaskRecord | None:
         """Record that a scanner returned; return the task if it ended only now."""
         core = self._core
-        done.close()
         assert done.ending is not None
         stopped = None
         if done.is_shut_down:  # and the store may not have heard of it

@@ -143,14 +143,14 @@ class ScanQueueService(Queries):
         core = self._core
         core.refuse_if_closed()
         core.open()
+        if core.store.shared:
+            core.recover()
+            core.keeper.wake()
         with core.hub.lock:
             if core.started:
                 return
             core.started = True
         close_at_exit(core)
-        if core.store.shared:
-            core.recover()
-            core.keeper.wake()
         if self._scan is not None:
             core.workers = Workers(core, self._scan)
             core.workers.start(self._worker_count)

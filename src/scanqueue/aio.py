@@ -587,7 +587,7 @@ class _Listener:
         self._readers: set[_Reader] = set()
         self._deadlines: SortedDict[tuple[float, int], _Waiter[Any]] = SortedDict()
         self._stopping: set[UUID] = set()
-        """Of `_by_task`, what has ended and holds its slot: freeing that may prune it at once."""
+        """Of `_by_task`, what has ended and holds its slot: once that is free it may be pruned."""
         self._answered: list[_Waiter[Any]] = []
         """Who was answered, and is not told yet."""
         self._cursor: int | None = None
@@ -704,8 +704,8 @@ class _Listener:
         cursor = self._cursor
         changed = self._changed_tasks()
         now = core.now()
-        # A task that ended and was pruned since the last look is in no list of changes. That takes
-        # the retention, unless its slot is freed after it.
+        # A task that was pruned since the last look is in no list of changes. That takes longer
+        # than the retention, unless it was ended before and only now gave up its slot.
         concerns_all = (
             phase != self._phase
             or self._looked_at is None

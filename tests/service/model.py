@@ -1,4 +1,4 @@
-"""What the queue should do, told once more, as plainly as it can be: lists, loops and no threads."""
+"""What the queue should do, told once more, as plainly as it can be: lists and loops."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ from scanqueue import (
 PENDING, RUNNING = TaskStatus.PENDING, TaskStatus.RUNNING
 
 
-class Full(Exception):
+class FullError(Exception):
     """The queue takes no more."""
 
 
-class Ended(Exception):
+class EndedError(Exception):
     """The task has ended already."""
 
 
-class Unknown(Exception):
+class UnknownError(Exception):
     """There is no such task."""
 
 
@@ -179,7 +179,7 @@ class Model:
             self.max_pending is not None and len(self.with_status(PENDING)) >= self.max_pending
         )
         if is_full and priority is not TaskPriority.HIGH:
-            raise Full
+            raise FullError
         task = ModelTask(None, library_id, priority, scope, now)
         self.tasks.append(task)
         self.changes.append(task)
@@ -189,9 +189,9 @@ class Model:
         """Cancel a task."""
         task = self.find(task_id)
         if task is None:
-            raise Unknown
+            raise UnknownError
         if task.status.is_ended:
-            raise Ended
+            raise EndedError
         self._end(task, TaskStatus.CANCELLED, EndReason.REQUESTED, now)
         return task
 

@@ -158,4 +158,4 @@ class SharedStore:
 def _copy_of(table: MemoryTable) -> MemoryTable:
     """Return a table of its own with the same records, which never change."""
     records = {id(record): record for record in table._tasks.values()}
-    return copy.deepcopy(table, records)  # type: ignore[arg-type]  # what is in the memo is not copied
+    return copy.deepcopy(table, records)  # what is in the memo is not copied

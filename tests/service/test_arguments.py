@@ -93,6 +93,7 @@ TIMEOUTS: list[tuple[type[Exception], object]] = [
     (TypeError, timedelta(seconds=1)),
     (TypeError, Fraction(1, 2)),
 ]
+BAD_PRIORITIES: list[object] = [None, 0, 1, "high", True, TaskStatus.PENDING]
 TASK_IDS: list[object] = [None, str(uuid4()), uuid4().int, uuid4().bytes, 1]
 
 CALLS = [
@@ -109,7 +110,7 @@ CALLS = [
     *(
         _wrong(TypeError, "priority", call, "films", value)
         for call in ("submit", "submit_task")
-        for value in (None, 0, 1, "high", True, TaskStatus.PENDING)
+        for value in BAD_PRIORITIES
     ),
     *(
         _wrong(TypeError, "scope", call, "films", scope=value)
@@ -152,7 +153,9 @@ CALLS = [
 
 
 def _with_numbers(cases: list[Wrong]) -> list[Any]:
-    return [pytest.param(case, id=f"{n}-{case.call}-{case.argument}") for n, case in enumerate(cases)]
+    return [
+        pytest.param(case, id=f"{n}-{case.call}-{case.argument}") for n, case in enumerate(cases)
+    ]
 
 
 def _state(queue: ScanQueueService) -> tuple[object, ...]:
@@ -253,7 +256,7 @@ def test_a_wrong_option_is_named(error: type[Exception], option: str, value: obj
 )
 def test_what_cannot_scan_is_refused(scanner: object) -> None:
     """An object without a `scan` method, or the class of a scanner instead of one."""
-    with pytest.raises(TypeError, match="^scanner must be "):
+    with pytest.raises(TypeError, match=r"^scanner must be "):
         ScanQueueService(scanner)  # type: ignore[arg-type]
 
 
@@ -360,7 +363,7 @@ def test_a_clock_that_returns_early_is_asked_again(make: MakeQueue, scanner: Fak
 
 def test_members_are_taken_and_equal_values_are_not(queue: ScanQueueService) -> None:
     """Arguments take enum members: a typo in a value would otherwise pass."""
-    assert queue.submit("a", TaskPriority.LOW, when_running=WhenRunning.FOLLOW_UP)
+    queue.submit("a", TaskPriority.LOW, when_running=WhenRunning.FOLLOW_UP)
     with pytest.raises(TypeError):
         queue.submit("a", -1)  # type: ignore[arg-type]
 

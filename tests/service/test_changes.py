@@ -114,9 +114,7 @@ def test_changes_are_listed_in_order_of_revision_latest_state_only(
 
 
 @pytest.mark.parametrize("ahead", [1, 10**12])
-def test_a_revision_from_the_future_yields_everything(
-    queue: ScanQueueService, ahead: int
-) -> None:
+def test_a_revision_from_the_future_yields_everything(queue: ScanQueueService, ahead: int) -> None:
     """It is that of another queue: the reader begins anew."""
     run_one(queue, "a")
     queue.submit_task("b")

@@ -309,9 +309,7 @@ def test_track_adds_to_what_was_counted(make: MakeQueue) -> None:
     assert final_progress(make, work) == progress(15, 15)
 
 
-def test_an_item_counts_when_the_next_one_is_asked_for(
-    make: MakeQueue, clock: FakeClock
-) -> None:
+def test_an_item_counts_when_the_next_one_is_asked_for(make: MakeQueue, clock: FakeClock) -> None:
     """What is being worked on is not done yet."""
     seen: list[int] = []
 
@@ -579,7 +577,9 @@ def test_a_cancelled_follow_up_does_not_touch_the_running_scan(
 # --- sleep
 
 
-def test_sleep_waits_by_the_clock(queue: ScanQueueService, scan: FakeScan, clock: FakeClock) -> None:
+def test_sleep_waits_by_the_clock(
+    queue: ScanQueueService, scan: FakeScan, clock: FakeClock
+) -> None:
     """It returns when its seconds are over, not before."""
     woke: list[float] = []
 
@@ -619,9 +619,7 @@ def test_a_cancel_ends_a_sleep_early_by_raising(
 
 
 @pytest.mark.parametrize("seconds", [float("inf"), 10**400, 1e300], ids=["inf", "huge", "1e300"])
-def test_one_may_sleep_for_ever(
-    queue: ScanQueueService, scan: FakeScan, seconds: float
-) -> None:
+def test_one_may_sleep_for_ever(queue: ScanQueueService, scan: FakeScan, seconds: float) -> None:
     """Until the cancel."""
     asleep = threading.Event()
 

@@ -112,7 +112,9 @@ queue.submit_task(1)
 begun.wait()
 """
 
-WAITED_FOR = SLEEPS + """
+WAITED_FOR = (
+    SLEEPS
+    + """
 def wait():
     try:
         queue.wait(queue.submit_task(1))
@@ -121,6 +123,7 @@ def wait():
 
 threading.Thread(target=wait, daemon=True).start()
 """
+)
 
 LOST = """
 def lose():

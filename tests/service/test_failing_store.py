@@ -172,7 +172,7 @@ def test_a_store_that_cannot_be_opened_is_tried_again_at_the_next_call(
 ) -> None:
     """Neither a start nor a submission spoils the service."""
     store.fail("open")
-    for call in (queue.start, lambda: queue.submit("music"), lambda: queue.stats()):
+    for call in (queue.start, lambda: queue.submit("music"), queue.stats):
         with pytest.raises(StoreError):
             call()
     assert not queue.is_started

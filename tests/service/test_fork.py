@@ -9,7 +9,7 @@ import threading
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 
@@ -175,7 +175,7 @@ CALLS: dict[str, Callable[[ScanQueueService], object]] = {
 }
 """Every call of the service."""
 
-_running: list[object] = []
+_running: list[UUID] = []
 
 
 def _outcomes(queue: ScanQueueService) -> object:
@@ -240,10 +240,11 @@ def test_leaving_the_context_in_a_child_does_nothing() -> None:
     queue = ScanQueueService(scan_nothing)
 
     def work() -> object:
-        return queue.__exit__(None, None, None)
+        queue.__exit__(None, None, None)
+        return "nothing"
 
     with queue:
-        assert in_child(work) == "None"
+        assert in_child(work) == "nothing"
         assert not queue.is_shut_down
 
 
@@ -291,7 +292,9 @@ def test_a_new_service_in_the_child_works() -> None:
 # --- inside a scanner
 
 
-def _forking(answers: list[str], work: Callable[[ScanContext], object]) -> Callable[..., TaskResult]:
+def _forking(
+    answers: list[str], work: Callable[[ScanContext], object]
+) -> Callable[..., TaskResult]:
     def scan(library_id: LibraryId, context: ScanContext) -> TaskResult:
         context.advance()
         answers.append(in_child(lambda: work(context)))

@@ -1,4 +1,4 @@
-"""Races: many threads, switched as often as the interpreter can, and what must hold whoever wins."""
+"""Races: many threads, switched as often as can be, and what must hold whoever wins."""
 
 from __future__ import annotations
 
@@ -97,7 +97,10 @@ def test_of_a_cancel_and_a_completion_exactly_one_wins() -> None:
                 )
 
             seen = together(
-                cancel, cancel, read, lambda i=task_id: queue.wait(i).status  # type: ignore[misc]
+                cancel,
+                cancel,
+                read,
+                lambda i=task_id: queue.wait(i).status,  # type: ignore[misc]
             )
             final = queue.wait(task_id, quiet=True)
             assert set(seen) == {final.status}, seen
@@ -142,9 +145,7 @@ def test_whatever_was_accepted_before_a_shutdown_ran_or_ended_by_it(interrupt: b
                 for n in range(10_000):
                     accepted.append(queue.submit_task(f"{name}{n}"))
 
-        def shut_down(
-            queue: ScanQueueService = queue, accepted: list[UUID] = accepted
-        ) -> object:
+        def shut_down(queue: ScanQueueService = queue, accepted: list[UUID] = accepted) -> object:
             while len(accepted) < 20:
                 pass
             return queue.shutdown(5, interrupt_running=interrupt)

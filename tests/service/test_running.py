@@ -232,7 +232,9 @@ def test_run_pending_is_refused_after_shutdown(queue: ScanQueueService) -> None:
             queue.run_pending(limit)
 
 
-@pytest.mark.parametrize("error", [SystemExit(3), KeyboardInterrupt()], ids=lambda e: type(e).__name__)
+@pytest.mark.parametrize(
+    "error", [SystemExit(3), KeyboardInterrupt()], ids=lambda e: type(e).__name__
+)
 def test_run_pending_records_a_request_to_exit_and_raises_it(
     make: MakeQueue, error: BaseException
 ) -> None:
@@ -250,7 +252,9 @@ def test_run_pending_records_a_request_to_exit_and_raises_it(
     assert current(queue, second).status is TaskStatus.PENDING
 
 
-@pytest.mark.parametrize("error", [SystemExit(3), KeyboardInterrupt()], ids=lambda e: type(e).__name__)
+@pytest.mark.parametrize(
+    "error", [SystemExit(3), KeyboardInterrupt()], ids=lambda e: type(e).__name__
+)
 def test_run_pending_raises_it_also_when_the_task_was_cancelled_meanwhile(
     make: MakeQueue, error: BaseException
 ) -> None:
@@ -423,7 +427,7 @@ def test_error_texts_are_cut_to_4096_characters(make: MakeQueue, filler: str) ->
     assert error.startswith("OwnError: ")
 
 
-class Unprintable(Exception):
+class UnprintableError(Exception):
     """An error whose text cannot be had.
 
     Args:
@@ -446,7 +450,7 @@ def test_an_error_whose_text_cannot_be_had_fails_the_task_all_the_same(
     make: MakeQueue, failure: BaseException
 ) -> None:
     """Whatever its `__str__` raises, the task ends and the worker lives on."""
-    queue = make(raising(Unprintable(failure)))
+    queue = make(raising(UnprintableError(failure)))
     queue.start()
     for library_id in ("music", "films"):
         task_id = queue.submit_task(library_id)
@@ -742,9 +746,7 @@ def test_tasks_submitted_before_the_start_run_after_it(
         assert queue.wait(task_id).status is TaskStatus.COMPLETED
 
 
-def test_the_threads_are_daemons_with_names(
-    make: MakeQueue, scanner: FakeScanner
-) -> None:
+def test_the_threads_are_daemons_with_names(make: MakeQueue, scanner: FakeScanner) -> None:
     """A debugger shows whose they are, and none keeps the interpreter from exiting."""
     before = set(threading.enumerate())
     scanner.hold()

@@ -430,7 +430,11 @@ def test_a_late_scan_of_a_process_taken_for_dead_changes_nothing(
 
 
 def test_a_stopping_task_of_a_dead_process_stays_cancelled(
-    first: ScanQueueService, store: SharedStore, shared: SharedQueue, scan: FakeScan, make: MakeQueue
+    first: ScanQueueService,
+    store: SharedStore,
+    shared: SharedQueue,
+    scan: FakeScan,
+    make: MakeQueue,
 ) -> None:
     """Its slot is freed; that is no interruption."""
     first.cancel_task(scan.task.id)
@@ -444,7 +448,11 @@ def test_a_stopping_task_of_a_dead_process_stays_cancelled(
 
 
 def test_a_task_on_its_way_back_whose_process_dies_is_pending(
-    first: ScanQueueService, store: SharedStore, shared: SharedQueue, scan: FakeScan, make: MakeQueue
+    first: ScanQueueService,
+    store: SharedStore,
+    shared: SharedQueue,
+    scan: FakeScan,
+    make: MakeQueue,
 ) -> None:
     """A shutdown does not count as a death."""
     first.shutdown(0)
@@ -458,7 +466,11 @@ def test_a_task_on_its_way_back_whose_process_dies_is_pending(
 
 
 def test_a_follow_up_takes_over_after_a_death(
-    first: ScanQueueService, store: SharedStore, shared: SharedQueue, scan: FakeScan, make: MakeQueue
+    first: ScanQueueService,
+    store: SharedStore,
+    shared: SharedQueue,
+    scan: FakeScan,
+    make: MakeQueue,
 ) -> None:
     """FAILED, INTERRUPTED, the error names the heir, which takes scope, priority and count."""
     follow_up = first.submit_task("music", LOW, scope=JAZZ, when_running=FOLLOW_UP)

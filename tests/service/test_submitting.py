@@ -119,9 +119,7 @@ def test_subclasses_of_int_and_str_are_stored_plain(queue: ScanQueueService) -> 
 
 
 @pytest.mark.parametrize("library_id", [2**63 - 1, -(2**63), 0, "x" * 255, "ü", "\0", " "])
-def test_ids_up_to_the_limits_are_taken(
-    queue: ScanQueueService, library_id: int | str
-) -> None:
+def test_ids_up_to_the_limits_are_taken(queue: ScanQueueService, library_id: int | str) -> None:
     """An int of 64 bits, and any valid text of 1 to 255 characters."""
     assert queue.submit(library_id).task.library_id == library_id
 
@@ -168,7 +166,11 @@ def test_a_request_that_the_pending_task_covers_joins_it(
         (LOW, JAZZ, (NORMAL, BOTH)),
         (HIGH, JAZZ, (HIGH, BOTH)),
         (LOW, ScanScope(), (NORMAL, ScanScope())),
-        (LOW, ScanScope(paths=("rock",), deep=True), (NORMAL, ScanScope(paths=("rock",), deep=True))),
+        (
+            LOW,
+            ScanScope(paths=("rock",), deep=True),
+            (NORMAL, ScanScope(paths=("rock",), deep=True)),
+        ),
     ],
     ids=["priority", "scope", "both", "whole", "deep"],
 )

@@ -11,7 +11,6 @@ import pytest
 from scanqueue import (
     EndReason,
     LibraryId,
-    QueueClosedError,
     ScanContext,
     ScanQueueService,
     ScanTask,

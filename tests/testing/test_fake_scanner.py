@@ -109,7 +109,7 @@ def test_a_released_scan_returns(queue: ScanQueueService, scan: FakeScan) -> Non
 
 
 @pytest.mark.parametrize(
-    "error", [ValueError("x"), SystemExit(1), LibraryUnavailable("y")], ids=lambda e: repr(e)
+    "error", [ValueError("x"), SystemExit(1), LibraryUnavailable("y")], ids=repr
 )
 def test_a_failed_scan_raises(
     queue: ScanQueueService, scan: FakeScan, error: BaseException
@@ -165,9 +165,7 @@ def test_a_scan_calls_what_it_is_told_to(queue: ScanQueueService, scan: FakeScan
     assert seen[1] == "last"
 
 
-def test_what_an_action_raises_the_scanner_raises(
-    queue: ScanQueueService, scan: FakeScan
-) -> None:
+def test_what_an_action_raises_the_scanner_raises(queue: ScanQueueService, scan: FakeScan) -> None:
     """The scan ends with it."""
 
     def action(context: object) -> None:
