@@ -33,19 +33,23 @@ from scanqueue import (
     TaskResult,
     TaskStatus,
     WhenRunning,
-    aio,
 )
 from scanqueue._queries import CHANGES_BATCH
-from scanqueue.aio import AsyncScanQueue
+from scanqueue.aio import AsyncScanQueue, _pool
+from scanqueue.aio._threads import POOL_THREADS
 from scanqueue.testing import FakeClock, FakeScanner
+from tests.service.shared_store import SharedQueue
 
 T = TypeVar("T")
 
 PATIENCE = 20.0
 """Real seconds after which a test that waits in vain fails instead of hanging."""
 
+EXIT_PATIENCE = 5.0
+"""Real seconds that a program may take, which does nothing but start and end."""
+
 LISTENER = "scanqueue-aio-listener"
-EXECUTOR = "scanqueue-aio_"
+POOL = tuple(f"scanqueue-aio-{number}" for number in range(1, POOL_THREADS + 1))
 
 PUBLIC_NAMES = sorted(name for name in dir(ScanQueueService) if not name.startswith("_"))
 PROPERTIES = {
@@ -72,9 +76,9 @@ async def until(condition: Callable[[], object]) -> None:
 def waiting(queue: AsyncScanQueue) -> int:
     """Count who the listener has let in, once it has looked at them and waits for news."""
     listener = queue._threads.listener
-    if listener._newcomers or not queue.service._core.hub.readers:
+    if listener._visitors or not queue.service._core.hub.readers:
         return 0
-    return len(listener._readers) + sum(map(len, list(listener._by_task.values())))
+    return sum(map(len, list(listener._waiting.values())))
 
 
 async def until_waiting(queue: AsyncScanQueue, number: int) -> None:
@@ -83,7 +87,6 @@ async def until_waiting(queue: AsyncScanQueue, number: int) -> None:
 
 
 _made: list[ScanQueueService] = []
-_wrapped: list[AsyncScanQueue] = []
 
 
 def make(scanner: Any, **options: Any) -> ScanQueueService:  # noqa: ANN401 - the service's
@@ -92,13 +95,7 @@ def make(scanner: Any, **options: Any) -> ScanQueueService:  # noqa: ANN401 - th
     return _made[-1]
 
 
-def wrap(service: ScanQueueService) -> AsyncScanQueue:
-    """Make a facade whose threads end with the test."""
-    _wrapped.append(AsyncScanQueue(service))
-    return _wrapped[-1]
-
-
-def threads(prefix: str = "scanqueue-aio") -> list[threading.Thread]:
+def threads(prefix: str | tuple[str, ...] = "scanqueue-aio") -> list[threading.Thread]:
     """List the threads whose names begin so."""
     return [thread for thread in threading.enumerate() if thread.name.startswith(prefix)]
 
@@ -116,12 +113,12 @@ class GatedStore(MemoryStore):
         super().__init__()
         self.gate = threading.Event()
         self.gate.set()
-        self.gated_threads = ""
+        self.gated_threads: str | tuple[str, ...] = ""
         self.holds_up_after = False
         self.blocked = threading.Semaphore(0)
         self.error: BaseException | None = None
 
-    def close_gate(self, prefix: str, *, after: bool = False) -> None:
+    def close_gate(self, prefix: str | tuple[str, ...], *, after: bool = False) -> None:
         """Hold up the threads whose names begin so, before or after they look."""
         self.gated_threads = prefix
         self.holds_up_after = after
@@ -177,19 +174,17 @@ def scanner() -> FakeScanner:
 
 @pytest.fixture
 def no_linger(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have the listener go as soon as nobody waits."""
-    monkeypatch.setattr(aio, "LINGER", 0.0)
+    """Have threads go as soon as there is nothing to do."""
+    monkeypatch.setattr(_pool, "LINGER", 0.0)
 
 
 @pytest.fixture(autouse=True)
 def _leave_no_thread(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """See that no thread outlives its test."""
-    monkeypatch.setattr(aio, "LINGER", 0.01)
+    monkeypatch.setattr(_pool, "LINGER", 0.01)
     yield
     while _made:
         _made.pop().shutdown(0.0, interrupt_running=True)
-    while _wrapped:
-        _wrapped.pop()._threads.release()
     for thread in threads("scanqueue"):
         join(thread)
 
@@ -237,7 +232,7 @@ def test_the_service_is_the_wrapped_one() -> None:
 
     async def main() -> None:
         service = make(FakeScanner())
-        queue = wrap(service)
+        queue = AsyncScanQueue(service)
         assert queue.service is service
         task_id = await queue.submit_task("music")
         assert service.get_task(task_id) == await queue.get_task(task_id)
@@ -252,7 +247,7 @@ def test_a_context_manager_starts_and_shuts_down() -> None:
     """Inside, scans run; afterwards the queue is closed and no thread is left."""
 
     async def main() -> None:
-        queue = wrap(make(FakeScanner()))
+        queue = AsyncScanQueue(make(FakeScanner()))
         assert not queue.is_started
         async with queue as entered:
             assert entered is queue
@@ -271,7 +266,7 @@ def test_a_context_manager_shuts_down_after_an_error() -> None:
     """The error goes on."""
 
     async def main() -> None:
-        queue = wrap(make(FakeScanner()))
+        queue = AsyncScanQueue(make(FakeScanner()))
         with pytest.raises(ZeroDivisionError):
             async with queue:
                 raise ZeroDivisionError
@@ -285,7 +280,7 @@ def test_every_short_call_passes_its_arguments_and_answers(scanner: FakeScanner)
 
     async def main() -> None:
         service = make(scanner, clock=FakeClock())
-        queue = wrap(service)
+        queue = AsyncScanQueue(service)
         scope = ScanScope(paths=("new",))
         first = await queue.submit(1, TaskPriority.LOW, scope=scope)
         assert first.outcome is SubmitOutcome.CREATED
@@ -334,7 +329,7 @@ def test_what_the_service_raises_the_coroutine_raises(scanner: FakeScanner) -> N
     """Be it the queue's no, or a wrong argument."""
 
     async def main() -> None:
-        queue = wrap(make(scanner, max_pending=1))
+        queue = AsyncScanQueue(make(scanner, max_pending=1))
         task_id = await queue.submit_task("music")
         with pytest.raises(QueueFullError):
             await queue.submit_task("films")
@@ -375,7 +370,7 @@ def test_waits_refuse_wrong_arguments(
     """As the service does, and before they wait."""
 
     async def main() -> None:
-        queue = wrap(make(FakeScanner()))
+        queue = AsyncScanQueue(make(FakeScanner()))
         with pytest.raises(error, match=message):
             await getattr(queue, name)(**arguments)
         assert not threads(LISTENER)
@@ -389,7 +384,7 @@ def test_a_store_that_raises_hangs_nobody(error: BaseException) -> None:
 
     async def main() -> None:
         store = GatedStore()
-        queue = wrap(make(FakeScanner(), store=store))
+        queue = AsyncScanQueue(make(FakeScanner(), store=store))
         store.error = error
         expected = RuntimeError if isinstance(error, StopIteration) else type(error)
         with pytest.raises(expected):
@@ -414,7 +409,7 @@ def test_calls_carry_the_context_of_the_caller() -> None:
         return TaskResult()
 
     async def main() -> None:
-        queue = wrap(make(scan))
+        queue = AsyncScanQueue(make(scan))
         await queue.submit_task("music")
         request.set("GET /")
         assert await queue.run_pending() == 1
@@ -427,7 +422,7 @@ def test_the_default_executor_of_asyncio_is_left_alone() -> None:
     """It belongs to the host, and has few threads."""
 
     async def main() -> None:
-        async with wrap(make(FakeScanner())) as queue:
+        async with AsyncScanQueue(make(FakeScanner())) as queue:
             await queue.wait(await queue.submit_task("music"))
             await queue.list_changes(0, timeout=1)
         assert asyncio.get_running_loop()._default_executor is None  # type: ignore[attr-defined]
@@ -439,11 +434,11 @@ def test_reads_answer_after_the_shutdown() -> None:
     """The threads come back for them."""
 
     async def main() -> None:
-        async with wrap(make(FakeScanner())) as queue:
+        async with AsyncScanQueue(make(FakeScanner())) as queue:
             task_id = await queue.submit_task("music")
             await queue.wait(task_id)
             before = threads()
-            assert {thread.name for thread in before} >= {LISTENER, f"{EXECUTOR}0"}
+            assert {thread.name for thread in before} >= {LISTENER, POOL[0]}
         for thread in before:
             join(thread)
         assert await queue.get_task(task_id) == await queue.wait(task_id)
@@ -454,19 +449,41 @@ def test_reads_answer_after_the_shutdown() -> None:
     run(main())
 
 
-def test_the_threads_of_a_queue_end_with_it() -> None:
-    """Where nobody shuts it down, they idle until it is collected."""
+def test_threads_that_have_nothing_to_do_end() -> None:
+    """Nobody has to shut the queue down; the next call gets new ones."""
 
-    async def main() -> list[threading.Thread]:
+    async def main() -> None:
         queue = AsyncScanQueue(make(FakeScanner()))
-        await queue.submit_task("music")
-        return threads()
+        for number in range(2):
+            await asyncio.gather(*(queue.submit_task(number) for _ in range(9)))
+            await queue.list_changes(0, timeout=None)
+            idle = threads()
+            assert idle
+            assert all(thread.daemon for thread in idle)
+            for thread in idle:
+                join(thread)
 
-    idle = run(main())
-    gc.collect()
-    assert idle
-    for thread in idle:
-        join(thread)
+    run(main())
+
+
+def test_a_thread_that_lingers_makes_the_next_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One thread is enough for calls that come one after the other."""
+    monkeypatch.setattr(_pool, "LINGER", PATIENCE)
+
+    async def main() -> None:
+        queue = AsyncScanQueue(make(FakeScanner()))
+        seen: set[threading.Thread] = set()
+        for number in range(50):
+            await queue.submit_task(number)
+            await until(lambda: queue._threads._pool._idle)
+            await queue.list_changes(number, timeout=None)
+            await until(lambda: queue._threads.listener._pool._idle)
+            seen.update(threads())
+        assert sorted(thread.name for thread in seen) == [POOL[0], LISTENER]
+        monkeypatch.setattr(_pool, "LINGER", 0.0)  # after one more call they go
+        await asyncio.gather(queue.pending_count(), queue.list_changes(0, timeout=None))
+
+    run(main())
 
 
 # --- waiting for a task -------------------------------------------------------------------------
@@ -476,7 +493,7 @@ def test_wait_returns_the_task_as_it_ended(scanner: FakeScanner) -> None:
     """However it ended, before or after the call."""
 
     async def main() -> None:
-        async with wrap(make(scanner)) as queue:
+        async with AsyncScanQueue(make(scanner)) as queue:
             task_id = await queue.submit_task("music")
             waiter = asyncio.create_task(queue.wait(task_id))
             await until_waiting(queue, 1)
@@ -492,7 +509,7 @@ def test_a_quiet_wait_waits_for_the_scanner(scanner: FakeScanner) -> None:
     """The other is over with the cancel, and both wait for one task."""
 
     async def main() -> None:
-        async with wrap(make(scanner)) as queue:
+        async with AsyncScanQueue(make(scanner)) as queue:
             task_id = await queue.submit_task("music")
             scan = scanner.next_scan()
             scan.ignore_cancel()
@@ -505,7 +522,6 @@ def test_a_quiet_wait_waits_for_the_scanner(scanner: FakeScanner) -> None:
             assert not quiet.done()
             scan.release()
             assert not (await quiet).is_stopping
-            assert not queue._threads.listener._stopping
 
     run(main())
 
@@ -516,7 +532,7 @@ def test_wait_times_out_by_the_clock_of_the_service(scanner: FakeScanner) -> Non
     async def main() -> None:
         clock = FakeClock()
         service = make(scanner, clock=clock)
-        queue = wrap(service)
+        queue = AsyncScanQueue(service)
         task_id = await queue.submit_task("music")
         late = asyncio.create_task(queue.wait(task_id, 60))
         await until(lambda: 60.0 in clock.deadlines())
@@ -544,7 +560,7 @@ def test_wait_takes_timeouts_beyond_all_numbers() -> None:
     """An int too large for a float is as long as infinity."""
 
     async def main() -> None:
-        async with wrap(make(FakeScanner())) as queue:
+        async with AsyncScanQueue(make(FakeScanner())) as queue:
             task_id = await queue.submit_task("music")
             assert (await queue.wait(task_id, 10**400)).is_ended
             assert (await queue.wait(task_id, float("inf"))).is_ended
@@ -556,7 +572,7 @@ def test_wait_for_an_unknown_task_is_refused() -> None:
     """As the service does it, to each who asks."""
 
     async def main() -> None:
-        queue = wrap(make(FakeScanner()))
+        queue = AsyncScanQueue(make(FakeScanner()))
         unknown = uuid4()
         outcomes = await asyncio.gather(
             *(queue.wait(unknown) for _ in range(50)), return_exceptions=True
@@ -577,7 +593,7 @@ def test_wait_ends_when_a_shutdown_leaves_the_scan_behind(scanner: FakeScanner) 
     """A store that is not durable has the task CANCELLED; quiet waits go on until it returns."""
 
     async def main() -> None:
-        queue = wrap(make(scanner))
+        queue = AsyncScanQueue(make(scanner))
         await queue.start()
         task_id = await queue.submit_task("music")
         scan = scanner.next_scan()
@@ -598,7 +614,7 @@ def test_wait_ends_when_a_durable_queue_closes(scanner: FakeScanner) -> None:
     """What will not run here any more is not waited for, though no task has changed yet."""
 
     async def main() -> None:
-        queue = wrap(make(scanner, store=DurableStore()))
+        queue = AsyncScanQueue(make(scanner, store=DurableStore()))
         await queue.start()
         running_id = await queue.submit_task("music")
         pending_id = await queue.submit_task("films")
@@ -629,7 +645,7 @@ def test_a_task_that_is_pruned_when_its_scanner_has_returned_is_not_waited_for_f
     async def main() -> None:
         clock, store = FakeClock(), GatedStore()
         service = make(scanner, clock=clock, store=store, history_retention=timedelta(0))
-        async with wrap(service) as queue:
+        async with AsyncScanQueue(service) as queue:
             task_id = await queue.submit_task("music")
             scan = scanner.next_scan()
             scan.ignore_cancel()
@@ -660,7 +676,7 @@ def test_a_task_that_ended_and_was_pruned_while_the_store_hung_is_not_waited_for
     async def main() -> None:
         clock, store = FakeClock(), GatedStore()
         service = make(scanner, clock=clock, store=store)
-        async with wrap(service) as queue:
+        async with AsyncScanQueue(service) as queue:
             task_id = await queue.submit_task("music")
             waiter = asyncio.create_task(queue.wait(task_id))
             await until_waiting(queue, 1)
@@ -684,7 +700,7 @@ def test_a_store_that_fails_while_somebody_waits_fails_them_all() -> None:
 
     async def main() -> None:
         store = GatedStore()
-        queue = wrap(make(FakeScanner(), store=store))
+        queue = AsyncScanQueue(make(FakeScanner(), store=store))
         task_id = await queue.submit_task("music")
         waits = [
             asyncio.create_task(queue.wait(task_id)),
@@ -705,6 +721,24 @@ def test_a_store_that_fails_while_somebody_waits_fails_them_all() -> None:
     run(main())
 
 
+def test_who_waits_hears_of_other_processes() -> None:
+    """Also in a service that was not started; others are followed as soon as somebody waits."""
+
+    async def main() -> None:
+        clock, shared = FakeClock(), SharedQueue()
+        elsewhere = make(FakeScanner(), store=shared.store(), clock=clock)
+        queue = AsyncScanQueue(make(None, store=shared.store(), clock=clock))
+        task_id = elsewhere.submit_task("music")
+        waiter = asyncio.create_task(queue.wait(task_id))
+        await until_waiting(queue, 1)
+        elsewhere.cancel_task(task_id)
+        await until(clock.deadlines)
+        clock.advance(1)
+        assert (await waiter).status is TaskStatus.CANCELLED
+
+    run(main())
+
+
 # --- inside a scan ------------------------------------------------------------------------------
 
 
@@ -712,8 +746,12 @@ def test_inside_a_scan_the_calls_know_it() -> None:
     """A scanner with an event loop of its own is refused what would wait for itself."""
     outcomes: list[object] = []
 
-    async def inside(queue: AsyncScanQueue, context: ScanContext, other: UUID) -> None:
-        assert (await queue.wait(other)).is_ended
+    async def inside(queue: AsyncScanQueue, context: ScanContext) -> None:
+        assert (await queue.wait(earlier)).is_ended
+        waiter = asyncio.create_task(queue.wait(later))
+        await until_waiting(queue, 1)
+        await queue.cancel_task(later)
+        assert (await waiter).status is TaskStatus.CANCELLED
         outcomes.extend(
             await asyncio.gather(
                 queue.wait(context.task.id),
@@ -726,13 +764,14 @@ def test_inside_a_scan_the_calls_know_it() -> None:
 
     def scan(library_id: object, context: ScanContext) -> TaskResult:
         if library_id == "music":
-            asyncio.run(inside(queue, context, other))
+            asyncio.run(inside(queue, context))
         return TaskResult()
 
     service = make(scan)
-    queue = wrap(service)
-    other = service.submit_task("films")
+    queue = AsyncScanQueue(service)
+    earlier = service.submit_task("films")
     task_id = service.submit_task("music")
+    later = service.submit_task("books")
     with service:
         assert service.wait(task_id, PATIENCE).status is TaskStatus.COMPLETED
     for outcome, words in zip(
@@ -751,7 +790,7 @@ def test_ten_thousand_wait_at_the_cost_of_one_thread(monkeypatch: pytest.MonkeyP
 
     async def main() -> None:
         service = make(FakeScanner(), workers=0)
-        queue = wrap(service)
+        queue = AsyncScanQueue(service)
         task_ids = [service.submit_task(number) for number in range(10_000)]
         looks: list[UUID] = []
         settled = service._core.settled
@@ -788,7 +827,7 @@ def test_ten_thousand_may_wait_for_one_task(scanner: FakeScanner) -> None:
     """A change of it costs one look, however many wait for it; a cancel of all costs no scan."""
 
     async def main() -> None:
-        async with wrap(make(scanner)) as queue:
+        async with AsyncScanQueue(make(scanner)) as queue:
             task_id = await queue.submit_task("music")
             waits = [asyncio.create_task(queue.wait(task_id)) for _ in range(10_000)]
             await until_waiting(queue, 10_000)
@@ -807,7 +846,7 @@ def test_calls_that_take_long_do_not_keep_short_ones_waiting(scanner: FakeScanne
     """A hundred waits, readers, eight `run_pending` and a shutdown under way hold no answer up."""
 
     async def main() -> None:
-        queue = wrap(make(scanner, workers=0))
+        queue = AsyncScanQueue(make(scanner, workers=0))
         task_ids = [await queue.submit_task(number) for number in range(9)]
         runs = [asyncio.create_task(queue.run_pending()) for _ in range(8)]
         await until(lambda: len(scanner.scans) == 8)
@@ -836,7 +875,7 @@ def test_the_event_loop_goes_on_while_the_store_hangs() -> None:
 
     async def main() -> None:
         store = GatedStore()
-        queue = wrap(make(FakeScanner(), store=store))
+        queue = AsyncScanQueue(make(FakeScanner(), store=store))
         task_id = await queue.submit_task("music")
         store.close_gate("scanqueue-aio")
         calls = [
@@ -851,8 +890,8 @@ def test_the_event_loop_goes_on_while_the_store_hangs() -> None:
                 queue.list_changes(0, timeout=None),
             )
         ]
-        await store.until_blocked(aio.EXECUTOR_THREADS + 1)
-        assert len(threads(EXECUTOR)) == aio.EXECUTOR_THREADS
+        await store.until_blocked(POOL_THREADS + 1)
+        assert {thread.name for thread in threads(POOL)} == set(POOL)
         ticks = 0
         for _ in range(100):
             await asyncio.sleep(0)
@@ -875,7 +914,7 @@ def test_cancelling_a_wait_leaves_the_scan_alone(scanner: FakeScanner) -> None:
     """The scan goes on, and nobody is left who waits."""
 
     async def main() -> None:
-        async with wrap(make(scanner)) as queue:
+        async with AsyncScanQueue(make(scanner)) as queue:
             task_id = await queue.submit_task("music")
             scan = scanner.next_scan()
             waits = [
@@ -889,7 +928,7 @@ def test_cancelling_a_wait_leaves_the_scan_alone(scanner: FakeScanner) -> None:
             await asyncio.wait(waits)
             assert all(waiter.cancelled() for waiter in waits)
             listener = queue._threads.listener
-            await until(lambda: not (listener._by_task or listener._readers))
+            await until(lambda: not listener._waiting)
             assert not listener._deadlines
             assert not scan.context.cancelled
             scan.release()
@@ -905,7 +944,7 @@ def test_an_answer_that_comes_too_late_harms_nobody(scanner: FakeScanner) -> Non
     async def main() -> None:
         complaints: list[object] = []
         asyncio.get_running_loop().set_exception_handler(lambda _, what: complaints.append(what))
-        queue = wrap(make(scanner, workers=0))
+        queue = AsyncScanQueue(make(scanner, workers=0))
         task_id = await queue.submit_task("music")
         waits = [asyncio.create_task(queue.wait(task_id)) for _ in range(10)]
         await until_waiting(queue, 10)
@@ -925,7 +964,7 @@ def test_cancelling_run_pending_leaves_its_scans_alone(scanner: FakeScanner) -> 
     """It runs to its end without anybody who waits for it."""
 
     async def main() -> None:
-        queue = wrap(make(scanner))
+        queue = AsyncScanQueue(make(scanner))
         task_id = await queue.submit_task("music")
         running = asyncio.create_task(queue.run_pending())
         scan = await asyncio.to_thread(scanner.next_scan)
@@ -942,7 +981,7 @@ def test_cancelling_a_shutdown_does_not_stop_it(scanner: FakeScanner) -> None:
     """The queue is closed, and whoever asks again waits for the end."""
 
     async def main() -> None:
-        queue = wrap(make(scanner))
+        queue = AsyncScanQueue(make(scanner))
         await queue.start()
         await queue.submit_task("music")
         scan = scanner.next_scan()
@@ -958,20 +997,20 @@ def test_cancelling_a_shutdown_does_not_stop_it(scanner: FakeScanner) -> None:
 
 
 def test_a_call_that_is_cancelled_before_its_turn_is_not_made() -> None:
-    """While the executor is busy, whoever gives up asks for nothing."""
+    """While all threads are busy, whoever gives up asks for nothing."""
 
     async def main() -> None:
         store = GatedStore()
-        queue = wrap(make(FakeScanner(), store=store))
-        store.close_gate(EXECUTOR)
-        busy = [asyncio.create_task(queue.pending_count()) for _ in range(aio.EXECUTOR_THREADS)]
-        await store.until_blocked(aio.EXECUTOR_THREADS)
+        queue = AsyncScanQueue(make(FakeScanner(), store=store))
+        store.close_gate(POOL)
+        busy = [asyncio.create_task(queue.pending_count()) for _ in range(POOL_THREADS)]
+        await store.until_blocked(POOL_THREADS)
         given_up = asyncio.create_task(queue.submit_task("music"))
         last = asyncio.create_task(queue.pending_count())
         await asyncio.sleep(0)
         given_up.cancel()
         store.gate.set()
-        assert await asyncio.gather(*busy, last) == [0] * (aio.EXECUTOR_THREADS + 1)
+        assert await asyncio.gather(*busy, last) == [0] * (POOL_THREADS + 1)
         assert given_up.cancelled()
 
     run(main())
@@ -984,7 +1023,7 @@ def test_what_a_scanner_raises_to_end_the_program_comes_out_of_run_pending() -> 
         raise SystemExit(3)
 
     async def main() -> None:
-        queue = wrap(make(scan))
+        queue = AsyncScanQueue(make(scan))
         task_id = await queue.submit_task("music")
         with pytest.raises(SystemExit):
             await queue.run_pending()
@@ -1000,7 +1039,7 @@ def test_changes_begin_at_the_moment_of_the_call() -> None:
     """Not when the first is asked for."""
 
     async def main() -> None:
-        async with wrap(make(FakeScanner(), workers=0)) as queue:
+        async with AsyncScanQueue(make(FakeScanner(), workers=0)) as queue:
             await queue.submit_task("before")
             changes = queue.changes()
             after = [await queue.submit_task(number) for number in range(3)]
@@ -1013,7 +1052,7 @@ def test_changes_come_in_order_of_revision_and_end_with_the_queue(scanner: FakeS
     """The reader gets the endings of the shutdown before the end, and then nothing for ever."""
 
     async def main() -> list[ScanTask]:
-        queue = wrap(make(scanner))
+        queue = AsyncScanQueue(make(scanner))
         await queue.start()
         changes = queue.changes(0)
 
@@ -1042,7 +1081,7 @@ def test_a_reader_leaves_and_comes_back_without_a_loss() -> None:
     """Leaving a loop early holds nothing; the last revision seen is where to go on."""
 
     async def main() -> None:
-        queue = wrap(make(FakeScanner()))
+        queue = AsyncScanQueue(make(FakeScanner()))
         start = queue.revision
         task_ids = [await queue.submit_task(number) for number in range(10)]
         seen: list[ScanTask] = []
@@ -1065,7 +1104,7 @@ def test_a_long_way_behind_is_caught_up_batch_by_batch() -> None:
 
     async def main() -> None:
         service = make(FakeScanner())
-        queue = wrap(service)
+        queue = AsyncScanQueue(service)
         task_ids = [service.submit_task(number) for number in range(2 * CHANGES_BATCH + 10)]
         changes = queue.changes(0)
         assert [(await anext(changes)).id for _ in task_ids] == task_ids
@@ -1079,7 +1118,7 @@ def test_a_waited_for_task_is_found_among_many_changes() -> None:
     async def main() -> None:
         store = GatedStore()
         service = make(FakeScanner(), store=store)
-        queue = wrap(service)
+        queue = AsyncScanQueue(service)
         task_id = await queue.submit_task("music")
         waiter = asyncio.create_task(queue.wait(task_id))
         await until_waiting(queue, 1)
@@ -1098,7 +1137,7 @@ def test_a_read_of_changes_that_times_out_loses_nothing() -> None:
     """The same iterator is read on, so a heartbeat in between is easily made."""
 
     async def main() -> None:
-        queue = wrap(make(FakeScanner()))
+        queue = AsyncScanQueue(make(FakeScanner()))
         changes = queue.changes()
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(anext(changes), 0.01)
@@ -1112,7 +1151,7 @@ def test_changes_can_be_closed() -> None:
     """What is left of a batch is not handed out any more."""
 
     async def main() -> None:
-        queue = wrap(make(FakeScanner()))
+        queue = AsyncScanQueue(make(FakeScanner()))
         changes = queue.changes(0)
         await queue.submit_task("music")
         await queue.submit_task("films")
@@ -1128,7 +1167,7 @@ def test_two_readers_of_one_iterator_are_told_apart() -> None:
     """The second is refused, or both would get half; each reader calls `changes` for itself."""
 
     async def main() -> None:
-        queue = wrap(make(FakeScanner()))
+        queue = AsyncScanQueue(make(FakeScanner()))
         changes = queue.changes()
         first = asyncio.ensure_future(anext(changes))
         await until_waiting(queue, 1)
@@ -1149,7 +1188,7 @@ def test_two_readers_of_one_iterator_are_told_apart() -> None:
 )
 def test_changes_refuse_a_wrong_revision_at_once(after: object, error: type[Exception]) -> None:
     """At the call, not at the first read."""
-    queue = wrap(make(FakeScanner()))
+    queue = AsyncScanQueue(make(FakeScanner()))
     with pytest.raises(error, match="after must be"):
         queue.changes(after)  # type: ignore[arg-type]
 
@@ -1159,7 +1198,7 @@ def test_list_changes_waits_for_the_first(scanner: FakeScanner) -> None:
 
     async def main() -> None:
         clock = FakeClock()
-        async with wrap(make(scanner, clock=clock, workers=0)) as queue:
+        async with AsyncScanQueue(make(scanner, clock=clock, workers=0)) as queue:
             start = queue.revision
             assert await queue.list_changes(start) == []
             assert await queue.list_changes(start, limit=0, timeout=None) == []
@@ -1192,7 +1231,7 @@ def test_the_listener_goes_when_nobody_waits_and_comes_when_somebody_does() -> N
     """A queue that nobody waits for costs no thread."""
 
     async def main() -> None:
-        queue = wrap(make(FakeScanner()))
+        queue = AsyncScanQueue(make(FakeScanner()))
         for library_id in ("music", "films"):
             task_id = await queue.submit_task(library_id)
             waiter = asyncio.create_task(queue.wait(task_id))
@@ -1211,7 +1250,7 @@ def test_the_listener_goes_when_the_last_who_waits_is_cancelled() -> None:
     """It does not wait for a change to find that out."""
 
     async def main() -> None:
-        queue = wrap(make(FakeScanner()))
+        queue = AsyncScanQueue(make(FakeScanner()))
         waiter = asyncio.create_task(queue.wait(await queue.submit_task("music")))
         await until_waiting(queue, 1)
         (listener,) = threads(LISTENER)
@@ -1222,39 +1261,11 @@ def test_the_listener_goes_when_the_last_who_waits_is_cancelled() -> None:
     run(main())
 
 
-def test_a_listener_that_lingers_serves_who_comes_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One thread serves a reader who comes back after each change, and goes at the shutdown."""
-    monkeypatch.setattr(aio, "LINGER", 10 * PATIENCE)
-
-    async def main() -> None:
-        queue = wrap(make(FakeScanner()))
-        listener = queue._threads.listener
-        (await queue.submit("music")).task  # noqa: B018 - there is something to read
-        assert await queue.list_changes(0, timeout=None)
-        await until(lambda: listener._is_lingering)
-        (thread,) = threads(LISTENER)
-        waiter = asyncio.create_task(queue.list_changes(queue.revision, timeout=None))
-        await until_waiting(queue, 1)
-        waiter.cancel()
-        await asyncio.wait([waiter])
-        await until(lambda: listener._is_lingering)
-        # One who is let out while it lingers does not keep it from hearing the next one.
-        listener.call()
-        await until(lambda: not listener._is_called)
-        assert await queue.list_changes(0, timeout=None)
-        assert threads(LISTENER) == [thread]
-        await until(lambda: listener._is_lingering)
-        assert await queue.shutdown()
-        join(thread)
-
-    run(main())
-
-
 def test_a_listener_that_cannot_be_started_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine that is out of threads for a moment refuses one wait, and not all that follow."""
 
     async def main() -> None:
-        queue = wrap(make(FakeScanner()))
+        queue = AsyncScanQueue(make(FakeScanner()))
         task_id = await queue.submit_task("music")
         with monkeypatch.context() as patch:
             patch.setattr(threading.Thread, "start", raising(RuntimeError("no more threads")))
@@ -1279,7 +1290,7 @@ def test_a_failing_clock_fails_those_who_wait(scanner: FakeScanner) -> None:
 
     async def main() -> None:
         clock = BrokenClock()
-        queue = wrap(make(scanner, clock=clock))
+        queue = AsyncScanQueue(make(scanner, clock=clock))
         task_id = await queue.submit_task("music")
         clock.broken = True
         with pytest.raises(OSError, match="out of time"):
@@ -1291,35 +1302,68 @@ def test_a_failing_clock_fails_those_who_wait(scanner: FakeScanner) -> None:
     run(main())
 
 
-LEAVE = """
+BEGIN = """
 import asyncio, threading
-from scanqueue import ScanQueueService
+from scanqueue import MemoryStore, ScanQueueService
 from scanqueue.aio import AsyncScanQueue
 
-scans = threading.Event()
+begun = threading.Semaphore(0)
 
 
-def scan(library_id, context):
-    scans.set()
+def hang(*args):
+    begun.release()
     threading.Event().wait()
 
 
+async def until_begun(number):
+    while number:
+        number -= begun.acquire(blocking=False)
+        await asyncio.sleep(0)
+
+"""
+
+LEFT_WAITING = """
 async def main():
-    queue = AsyncScanQueue(ScanQueueService(scan))
+    queue = AsyncScanQueue(ScanQueueService(hang))
     task_id = await queue.submit_task("music")
     tasks = [asyncio.create_task(queue.wait(task_id)), asyncio.create_task(queue.run_pending())]
-    while not scans.is_set():
-        await asyncio.sleep(0)
+    await until_begun(1)
+
+
+asyncio.run(main())
+"""
+
+LEFT_IN_THE_STORE = """
+class HangingStore(MemoryStore):
+    read = hang
+
+
+async def main():
+    queue = AsyncScanQueue(ScanQueueService(print, store=HangingStore()))
+    calls = [queue.pending_count() for _ in range(9)] + [queue.changes(0).__anext__()]
+    tasks = [asyncio.create_task(call) for call in calls]
+    await until_begun(5)
 
 
 asyncio.run(main())
 """
 
 
-def test_a_program_that_just_ends_is_not_held_up() -> None:
-    """Neither by who waits, nor by a scan that nobody waits for any more."""
+@pytest.mark.parametrize(
+    "script",
+    [
+        pytest.param(LEFT_WAITING, id="waiting"),
+        pytest.param(LEFT_IN_THE_STORE, id="in a store that hangs"),
+    ],
+)
+def test_a_program_that_just_ends_is_not_held_up(script: str) -> None:
+    """Neither by who waits, nor by a scan or a call that nobody waits for any more."""
     done = subprocess.run(
-        [sys.executable, "-c", LEAVE], check=True, timeout=PATIENCE, capture_output=True, text=True
+        [sys.executable, "-c", BEGIN + script],
+        check=True,
+        timeout=EXIT_PATIENCE,
+        capture_output=True,
+        text=True,
     )
     assert done.stderr == ""
 
@@ -1330,7 +1374,7 @@ def test_a_program_that_just_ends_is_not_held_up() -> None:
 def test_two_loops_in_two_threads_wait_for_one_task(scanner: FakeScanner) -> None:
     """Each is answered, by one listener."""
     service = make(scanner)
-    queue = wrap(service)
+    queue = AsyncScanQueue(service)
     task_id = service.submit_task("music")
     ended: list[ScanTask] = []
 
@@ -1369,7 +1413,7 @@ def test_who_waited_in_a_loop_that_was_closed_harms_nobody(scanner: FakeScanner)
 
     async def main() -> None:
         service = make(scanner, workers=0)
-        queue = wrap(service)
+        queue = AsyncScanQueue(service)
         task_id = await queue.submit_task("music")
         calls = [queue.wait(task_id), queue.list_changes(queue.revision, timeout=None)]
         waiter = asyncio.create_task(queue.wait(task_id))
@@ -1389,7 +1433,7 @@ def test_who_waited_in_a_loop_that_was_closed_harms_nobody(scanner: FakeScanner)
 def test_who_is_collected_with_a_closed_loop_takes_no_lock(scanner: FakeScanner) -> None:
     """The garbage collector may come at any moment, also while its thread holds the lock."""
     service = make(scanner, workers=0)
-    queue = wrap(service)
+    queue = AsyncScanQueue(service)
     listener = queue._threads.listener
     task_id = service.submit_task("music")
     with abandoned(queue, [queue.wait(task_id), queue.wait(task_id, 60)]):
@@ -1398,9 +1442,9 @@ def test_who_is_collected_with_a_closed_loop_takes_no_lock(scanner: FakeScanner)
         join(thread)
     with listener._lock:
         gc.collect()
-    assert len(listener._leavers) == 2
+    assert len(listener._visitors) == 2
     assert run(queue.wait(task_id)).status is TaskStatus.CANCELLED
-    assert not listener._leavers
+    assert not listener._visitors
 
 
 @pytest.mark.usefixtures("no_linger")
@@ -1408,7 +1452,7 @@ def test_who_was_thrown_away_while_waiting_is_forgotten_with_the_next_news() -> 
     """A coroutine that is closed is let out, and the listener goes."""
 
     async def main() -> None:
-        queue = wrap(make(FakeScanner()))
+        queue = AsyncScanQueue(make(FakeScanner()))
         call = queue.wait(await queue.submit_task("music"), 60)
         call.send(None)
         await until_waiting(queue, 1)
@@ -1416,7 +1460,7 @@ def test_who_was_thrown_away_while_waiting_is_forgotten_with_the_next_news() -> 
         call.close()
         await queue.submit_task("films")
         join(thread)
-        assert not queue._threads.listener._by_task
+        assert not queue._threads.listener._waiting
         assert not queue._threads.listener._deadlines
 
     run(main())
@@ -1425,8 +1469,8 @@ def test_who_was_thrown_away_while_waiting_is_forgotten_with_the_next_news() -> 
 def test_a_short_call_of_a_loop_that_was_closed_is_made_all_the_same() -> None:
     """The thread that made it finds nobody to tell."""
     store = GatedStore()
-    queue = wrap(make(FakeScanner(), store=store))
-    store.close_gate(EXECUTOR)
+    queue = AsyncScanQueue(make(FakeScanner(), store=store))
+    store.close_gate(POOL)
     loop = asyncio.new_event_loop()
     task = loop.create_task(queue.get_task(uuid4()))
     task._log_destroy_pending = False  # type: ignore[attr-defined]

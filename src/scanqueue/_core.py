@@ -79,8 +79,8 @@ class Core:
         self.retired = False
         self.ready = False
         """Whether the store is open, and this is the process that opened it."""
-        self._opening = _sync.Lock()
-        """Held while the store is opened, so that it is opened once."""
+        self.setting_up = _sync.Lock()
+        """Held while the store is opened and the workers are started, so that each happens once."""
 
     def after_fork(self) -> None:
         """Begin anew in a forked child, or, if threads were left behind, close this copy."""
@@ -126,7 +126,7 @@ class Core:
         """
         self.refuse_if_forked()
         first_revision = int(self.now().timestamp() * 1000)
-        with self._opening:
+        with self.setting_up:
             if not self.ready:
                 self.store.open(self.owner, first_revision)
                 self.store.attach(self.keeper.look)
@@ -279,7 +279,7 @@ class Core:
     def retire(self) -> None:
         """Give up the store, after the last scan."""
         self.finish_telling()
-        with self._opening:
+        with self.setting_up:
             gives_up = self.ready and not self.retired
             self.retired = True
         if gives_up:
@@ -339,8 +339,7 @@ class Core:
             raise TaskNotFoundError(task_id)
         if task.status.is_ended:
             return None if quiet and task.holds_slot else task
-        sent_back = self.hub.closed and task.status is TaskStatus.PENDING and self.store.durable
-        if finished or sent_back:
+        if finished or self.scans.was_sent_back(task_id):
             message = f"the queue was shut down before task {task_id} had ended"
             raise QueueClosedError(message)
         return None

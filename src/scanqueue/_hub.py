@@ -44,6 +44,8 @@ class Hub:
         """One of them was woken and has not looked yet; it wakes the next if there is more."""
         self.readers = 0
         """Threads that wait for news."""
+        self.readers = 0
+        """Threads that wait for news."""
         self.callers = 0
         """Threads inside of `run_pending`."""
         self.closed = False
@@ -76,17 +78,6 @@ class Hub:
         """Have the keeper look for something to do. Requires the lock."""
         self.chores_seq += 1
         self.chores.notify()
-
-    def active(self) -> int:
-        """Return how many threads run scans, or may be about to."""
-        return self.workers - self.idle + self.callers
-
-    def join_in(self, workers: int = 0, callers: int = 0) -> None:
-        """Count a thread that claims, or with -1 one that does so no more."""
-        with self.lock:
-            self.workers += workers
-            self.callers += callers
-            self.tell()
 
     def count_ended(self, *tasks: TaskRecord) -> None:
         """Count tasks that this service ended. Requires the lock."""

@@ -31,6 +31,7 @@ class Scans:
     def __init__(self, core: Core) -> None:
         self._core = core
         self._by_task: dict[int, LiveContext] = {}
+        self._sent_back: set[int] = set()
         self._inside = _sync.Local()
 
     def __bool__(self) -> bool:
@@ -43,6 +44,16 @@ class Scans:
     def of_task(self, task_id: UUID) -> LiveContext | None:
         """Return the scan of a task, or None."""
         return self._by_task.get(task_id.int)
+
+    def note_stop(self, task: TaskRecord) -> bool:
+        """Note what a shutdown made of a task that was running; return whether it ended it."""
+        if task.status is PENDING:
+            self._sent_back.add(task.id.int)
+        return task.status is not PENDING
+
+    def was_sent_back(self, task_id: UUID) -> bool:
+        """Return whether the shutdown of this service made a task wait for the next start."""
+        return task_id.int in self._sent_back
 
     def enter(self, context: LiveContext | None) -> None:
         """Note that the calling thread is inside of a scan, or of none."""
@@ -118,6 +129,8 @@ class Scans:
         stopped = None
         if done.is_shut_down:  # and the store may not have heard of it
             stopped = _rules.stop(table, done.slot, now=now, durable=core.store.durable)
+            if stopped is not None:
+                self.note_stop(stopped)
         # First, so that who waits for a scan that took long to stop still finds its task.
         core.prune(table, now)
         task = _rules.finish(table, done.slot, done.ending, done.progress(), now=now)

@@ -139,6 +139,7 @@ class ScanQueueService(Queries):
         Raises:
             QueueClosedError: The queue was shut down.
             StoreError: The store cannot be used.
+            RuntimeError: The system has no more threads; a second call starts those missing.
         """
         core = self._core
         core.refuse_if_closed()
@@ -146,14 +147,18 @@ class ScanQueueService(Queries):
         if core.store.shared:
             core.recover()
             core.keeper.wake()
-        with core.hub.lock:
+        with core.setting_up:
             if core.started:
                 return
-            core.started = True
-        close_at_exit(core)
-        if self._scan is not None:
-            core.workers = Workers(core, self._scan)
-            core.workers.start(self._worker_count)
+            core.started = True  # before the first scan, which may fork
+            close_at_exit(core)
+            if self._scan is not None:
+                core.workers = core.workers or Workers(core, self._scan)
+                try:
+                    core.workers.start(self._worker_count)
+                except RuntimeError:
+                    core.started = False
+                    raise
 
     def shutdown(self, timeout: float | None = 8.0, *, interrupt_running: bool = False) -> bool:
         """Take no more submissions, start no more scans, and wait for those that run.
@@ -287,6 +292,8 @@ class ScanQueueService(Queries):
             wrong_type("priority", priority, "a member of TaskPriority")
         if not isinstance(scope, ScanScope):
             wrong_type("scope", scope, "a ScanScope")
+        if type(scope) is not ScanScope:  # what a subclass does must not run under a lock
+            scope = ScanScope(paths=scope.paths, deep=scope.deep)
         if not isinstance(when_running, WhenRunning):
             wrong_type("when_running", when_running, "a member of WhenRunning")
         return self._core.submit(library, priority, scope, when_running)
@@ -379,19 +386,15 @@ class ScanQueueService(Queries):
             raise RuntimeError(message)
         core.refuse_if_closed()
         count = 0
-        core.hub.join_in(callers=1)
-        try:
-            context = core.scans.turn(None, claims=limit != 0)
-            while context is not None:
-                raised = run_scan(core, self._scan, context)
-                count += 1
-                leaves = isinstance(raised, SystemExit | KeyboardInterrupt)
-                turn = partial(core.scans.turn, claims=not leaves and count != limit)
-                context = core.persist(turn, context)
-                if leaves and raised is not None:
-                    raise raised
-        finally:
-            core.hub.join_in(callers=-1)
+        context = core.scans.turn(None, claims=limit != 0)
+        while context is not None:
+            raised = run_scan(core, self._scan, context)
+            count += 1
+            leaves = isinstance(raised, SystemExit | KeyboardInterrupt)
+            turn = partial(core.scans.turn, claims=not leaves and count != limit)
+            context = core.persist(turn, context)
+            if leaves and raised is not None:
+                raise raised
         return count
 
 

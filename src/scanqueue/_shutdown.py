@@ -52,34 +52,37 @@ def shut_down(core: Core, timeout: float | None, *, interrupt_running: bool) -> 
     own: LiveContext | None = core.scans.current()
 
     def others_are_over() -> bool | None:
-        others = [scan for scan in core.scans.all() if scan is not own]
-        active = core.hub.active() - (own is not None)
-        return (not others and not active) or None
+        return all(scan is own for scan in core.scans.all()) or None
 
     core.close()
-    _end_pending(core)
-    over = core.wait_for(others_are_over, notice)
-    if not over:
+    _settle(core)
+    if not core.wait_for(others_are_over, notice):
         _ask_to_stop(core)
-        over = core.wait_for(others_are_over, deadline)
-    core.shutdown_returned = True
-    if not over:
+        core.wait_for(others_are_over, deadline)
+    core.shutdown_returned = True  # from now on the last scan that ends gives up the store
+    left_behind = core.scans.all()
+    if any(scan is not own for scan in left_behind):
         core.finish_telling()
-        return False
-    if core.scans:
-        return False  # the caller's own: whoever follows along is told of its end
+    if left_behind:
+        return False  # if only the caller's own: whoever follows along is told of its end
     core.retire()
     _join(core, JOIN_TIMEOUT)
     return True
 
 
-def _end_pending(core: Core) -> None:
-    """End the pending tasks of a queue that is gone with its process."""
-    if core.store.durable or not core.ready:
+def _settle(core: Core) -> None:
+    """See all claims through, and end the pending tasks of a queue that ends with its process.
+
+    A claim asks inside its transaction whether the queue is closed; so after one more transaction
+    it is known which scans there are.
+    """
+    if not core.ready:
         return
     tasks = None
     try:
-        while tasks is None or len(tasks) == SWEEP_BATCH:
+        with core.write():
+            pass
+        while not core.store.durable and (tasks is None or len(tasks) == SWEEP_BATCH):
             now = core.now()
             with core.write() as table:
                 tasks = _rules.end_pending(table, now=now, limit=SWEEP_BATCH)
@@ -98,7 +101,7 @@ def _ask_to_stop(core: Core) -> None:
             now = core.now()
             with core.write() as table:
                 task = _rules.stop(table, context.slot, now=now, durable=core.store.durable)
-            if task is not None and task.status.is_ended:
+            if task is not None and core.scans.note_stop(task):
                 ended.append(task)
         except Exception as error:  # noqa: BLE001 - whatever a store raises
             message = "the store failed; it learns of the shutdown when the scan ends"

@@ -33,14 +33,22 @@ class Workers:
         self._threads: list[_sync.Thread] = []
 
     def start(self, count: int) -> None:
-        """Start the threads.
+        """Start the threads that are missing.
 
         Args:
-            count: How many.
+            count: How many there should be.
+
+        Raises:
+            RuntimeError: The system has no more threads.
         """
-        for number in range(1, count + 1):
+        for number in range(len(self._threads) + 1, count + 1):
             thread = _sync.Thread(target=self._work, name=f"scanqueue-worker-{number}", daemon=True)
-            thread.start()
+            self._count(1)
+            try:
+                thread.start()
+            except RuntimeError:
+                self._count(-1)
+                raise
             self._threads.append(thread)
 
     def threads(self) -> tuple[_sync.Thread, ...]:
@@ -49,14 +57,18 @@ class Workers:
 
     def _work(self) -> None:
         core = self._core
-        core.hub.join_in(workers=1)
         try:
             context = self._wait_for_scan()
             while context is not None:
                 run_scan(core, self._scan, context)
                 context = core.persist(self._turn, context) or self._wait_for_scan()
         finally:
-            core.hub.join_in(workers=-1)
+            self._count(-1)
+
+    def _count(self, change: int) -> None:
+        hub = self._core.hub
+        with hub.lock:
+            hub.workers += change
 
     def _turn(self, done: LiveContext | None) -> LiveContext | None:
         return self._core.scans.turn(done, on_worker=True)

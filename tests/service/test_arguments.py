@@ -22,7 +22,7 @@ from scanqueue import (
     WhenRunning,
 )
 from scanqueue.testing import FakeClock, FakeScanner
-from tests.service.tools import MakeQueue, run_one, scan_nothing
+from tests.service.tools import Call, MakeQueue, run_one, scan_nothing
 
 NAN, INF = float("nan"), float("inf")
 
@@ -94,6 +94,7 @@ TIMEOUTS: list[tuple[type[Exception], object]] = [
     (TypeError, Fraction(1, 2)),
 ]
 BAD_PRIORITIES: list[object] = [None, 0, 1, "high", True, TaskStatus.PENDING]
+BAD_SCOPES: list[object] = [None, "rock", ("rock",), {}, ScanScope]
 TASK_IDS: list[object] = [None, str(uuid4()), uuid4().int, uuid4().bytes, 1]
 
 CALLS = [
@@ -115,7 +116,7 @@ CALLS = [
     *(
         _wrong(TypeError, "scope", call, "films", scope=value)
         for call in ("submit", "submit_task")
-        for value in (None, "rock", ("rock",), {}, ScanScope)
+        for value in BAD_SCOPES
     ),
     *(
         _wrong(TypeError, "when_running", call, "films", when_running=value)
@@ -194,6 +195,24 @@ def test_options_are_given_by_name(queue: ScanQueueService, call: str) -> None:
     """Three positional arguments are one too many."""
     with pytest.raises(TypeError):
         getattr(queue, call)("music", TaskPriority.HIGH, ScanScope())
+
+
+def test_a_scope_of_a_class_of_ones_own_runs_no_code_under_a_lock(make: MakeQueue) -> None:
+    """No user code runs while a lock of the library is held: it may call back."""
+    queue = make(scan_nothing)
+
+    class OwnScope(ScanScope):
+        """Asks the queue before it answers."""
+
+        def covers(self, other: ScanScope) -> bool:
+            """Ask, then answer."""
+            queue.pending_count()
+            return super().covers(other)
+
+    for paths in (["rock"], ["rock"], ["jazz"]):
+        scope = OwnScope(paths=paths)
+        task = Call(lambda s=scope: queue.submit("music", scope=s).task).result(2)  # type: ignore[misc]
+        assert type(task.scope) is ScanScope
 
 
 # --- making a service
@@ -277,26 +296,6 @@ def test_one_store_object_serves_one_service() -> None:
         ScanQueueService(scan_nothing, store=store)
 
     assert run_one(queue).status is TaskStatus.COMPLETED
-
-
-def test_a_store_stays_taken_while_its_workers_are_at_work() -> None:
-    """Also when the host has lost its reference to the service without shutting it down."""
-    scanner = FakeScanner()
-    scanner.hold()
-    store = MemoryStore()
-    queue = ScanQueueService(scanner, store=store)
-    queue.start()
-    queue.submit_task("music")
-    scan = scanner.next_scan()
-    shutdown = queue.shutdown
-    assert shutdown.__self__ is queue  # type: ignore[attr-defined]
-    del queue, shutdown
-    try:
-        with pytest.raises(ValueError, match="store"):
-            ScanQueueService(scan_nothing, store=store)
-    finally:
-        scan.do(lambda context: None)
-        scanner.let_go()
 
 
 def test_a_refused_service_does_not_take_the_store() -> None:

@@ -51,7 +51,7 @@ def test_a_pending_task_is_cancelled_at_once_and_never_runs(
 
     assert (task.status, task.reason) == (CANCELLED, EndReason.REQUESTED)
     assert task.completed_at == clock.now()
-    assert task.started_at is task.result is task.error is None
+    assert {task.started_at, task.result, task.error} == {None}
     assert task.wait_time is not None
     assert task.wait_time.total_seconds() == 5
     assert task.run_time is None
@@ -135,7 +135,7 @@ def test_what_a_scanner_raises_after_the_cancel_is_ignored(
 
     task = queue.wait(scan.task.id, quiet=True)
     assert (task.status, task.reason) == (CANCELLED, EndReason.REQUESTED)
-    assert task.result is task.error is None
+    assert {task.result, task.error} == {None}
 
 
 def test_raised_without_a_cancel_it_is_a_failure(make: MakeQueue) -> None:

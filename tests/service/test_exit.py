@@ -184,7 +184,9 @@ def test_without_workers_it_warns_too(script: str) -> None:
 SILENT = {
     "never started": "queue = ScanQueueService(scan)\nqueue.submit_task(1)",
     "run by hand": "queue = ScanQueueService(scan)\nqueue.submit_task(1)\nqueue.run_pending()",
-    "shut down": "queue = ScanQueueService(scan)\nqueue.start()\nqueue.submit_task(1)\nqueue.shutdown()",
+    "shut down": (
+        "queue = ScanQueueService(scan)\nqueue.start()\nqueue.submit_task(1)\nqueue.shutdown()"
+    ),
     "left": "with ScanQueueService(scan) as queue:\n    queue.submit_task(1)",
     "shut down at exit": (
         "import atexit\nqueue = ScanQueueService(scan)\natexit.register(queue.shutdown)\n"
@@ -277,3 +279,30 @@ begun.wait()
     )
 
     assert (ended.code, ended.out) == (0, "put in order\n")
+
+
+def test_a_store_stays_taken_while_workers_are_at_work_on_it() -> None:
+    """Also when the host has lost its reference to the service without shutting it down."""
+    ended = run(
+        """
+import gc
+from scanqueue import MemoryStore
+
+store = MemoryStore()
+
+def lose():
+    queue = ScanQueueService(scan, store=store)
+    queue.start()
+    queue.submit_task("music")
+    begun.wait()
+
+lose()
+gc.collect()
+try:
+    ScanQueueService(scan, store=store)
+except ValueError as error:
+    print(str(error)[:5])
+"""
+    )
+
+    assert (ended.code, ended.out) == (0, "store\n"), ended.err

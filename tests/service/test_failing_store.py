@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable
 from uuid import UUID
 
@@ -21,11 +22,11 @@ from scanqueue import (
     TaskPriority,
     TaskResult,
     TaskStatus,
-    WhenRunning,
 )
 from scanqueue.testing import FakeClock, FakeScanner
 from tests.service.failing_store import FailingStore
 from tests.service.tools import (
+    PATIENCE,
     Call,
     MakeQueue,
     await_deadline,
@@ -70,10 +71,6 @@ def test_whichever_call_fails_nothing_acknowledged_is_lost(number: int) -> None:
     clock = FakeClock()
     ids: dict[str, UUID] = {}
 
-    def submit(name: str, *, follow: bool = False) -> None:
-        when = WhenRunning.FOLLOW_UP if follow else WhenRunning.JOIN
-        ids[name] = queue.submit_task(name, when_running=when)
-
     def scan(library_id: LibraryId, context: ScanContext) -> TaskResult:
         for _ in context.track("abc"):
             clock.advance(1)
@@ -81,6 +78,10 @@ def test_whichever_call_fails_nothing_acknowledged_is_lost(number: int) -> None:
 
     queue = ScanQueueService(scan, store=store, clock=clock, workers=0)
     store.fail_at(number)
+
+    def submit(name: str) -> None:
+        ids[name] = queue.submit_task(name)
+
     results, failures = _try(
         [
             lambda: submit("cancelled"),
@@ -389,6 +390,27 @@ def test_run_pending_records_the_end_before_it_returns(
 
 
 # --- shutting down
+
+
+def test_a_worker_that_looks_for_work_is_no_scan_left_behind(
+    queue: ScanQueueService, store: FailingStore
+) -> None:
+    """A shutdown without patience answers True when no scan runs, whatever the workers look for."""
+    looking, go_on = threading.Event(), threading.Event()
+
+    def hold_up(number: int, call: str) -> None:
+        if threading.current_thread().name.startswith("scanqueue-worker"):
+            looking.set()
+            go_on.wait(PATIENCE)
+
+    store.fail_when(hold_up)
+    queue.start()
+    assert looking.wait(PATIENCE)
+    call = Call(lambda: queue.shutdown(0))
+    await_that(lambda: queue.is_shut_down)
+    go_on.set()
+
+    assert call.result() is True
 
 
 def test_a_shutdown_with_a_store_that_fails_ends_all_the_same(

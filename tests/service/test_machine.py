@@ -140,6 +140,12 @@ class ServiceMachine(RuleBasedStateMachine):
         try:
             if self.queue.is_shut_down:
                 return
+            for task_id in list(self.held):
+                if self._model_task(task_id).status.is_ended:  # it may be past the retention
+                    self.held[task_id].release()
+                    self._returns(task_id, Ending(TaskResult()))
+            self._settle()
+            self._look()
             for scan in self.held.values():
                 scan.ignore_cancel()  # so that it is known in which order they return
             assert not (self.queue.shutdown(0) and self.held)

@@ -298,7 +298,7 @@ def test_a_result_completes_the_task(make: MakeQueue, clock: FakeClock) -> None:
     assert task.is_ended
     assert not task.is_active
     assert task.result == found
-    assert task.reason is task.error is None
+    assert {task.reason, task.error} == {None}
     assert task.created_at == submitted_at
     assert task.wait_time == timedelta(seconds=5)
     assert task.run_time == timedelta(seconds=60)
@@ -318,7 +318,7 @@ def test_a_running_task_says_so(queue: ScanQueueService, scanner: FakeScanner) -
     assert task.status is TaskStatus.RUNNING
     assert task == scan.task
     assert (task.attempt, task.holds_slot, task.is_stopping) == (1, True, False)
-    assert task.completed_at is task.run_time is None
+    assert {task.completed_at, task.run_time} == {None}
     assert task.wait_time == timedelta(0)
 
 

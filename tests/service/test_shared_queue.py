@@ -91,7 +91,7 @@ def test_asked_to_stop_a_running_task_goes_back_to_pending(
     task = current(first, scan.task.id)
     assert task.status is TaskStatus.PENDING
     assert (task.priority, task.scope, task.created_at) == (NORMAL, ROCK, scan.task.created_at)
-    assert task.started_at is task.completed_at is task.reason is task.error is None
+    assert {task.started_at, task.completed_at, task.reason, task.error} == {None}
     assert task.progress == TaskProgress(scanned_paths=0)
     assert (task.attempt, task.interruptions) == (1, 0)
     assert task.holds_slot, "its scanner is still at work"
@@ -202,6 +202,22 @@ def test_a_task_on_its_way_back_can_be_cancelled_and_upgraded_by_others(
         EndReason.REQUESTED,
         False,
     )
+
+
+def test_who_waits_for_what_another_service_runs_is_not_sent_away_early(
+    first: ScanQueueService, shared: SharedQueue, scan: FakeScan, clock: FakeClock, make: MakeQueue
+) -> None:
+    """Before the shutdown has returned a pending task may still end, elsewhere."""
+    films = first.submit_task("films")
+    shutdown = Call(lambda: first.shutdown(None))
+    await_that(lambda: first.is_shut_down)
+    waiter = Call(lambda: first.wait(films))
+    make(FakeScanner(), store=shared.store()).run_pending()
+    let_time_pass(clock, 1)
+
+    assert waiter.result().status is TaskStatus.COMPLETED
+    scan.release()
+    assert shutdown.result() is True
 
 
 # --- following each other
@@ -356,7 +372,7 @@ def test_a_claim_that_is_being_committed_is_no_lost_scan(
 # --- death
 
 
-def test_a_task_of_a_dead_process_runs_again_within_five_seconds(
+def test_a_task_of_a_dead_process_runs_again_within_five_seconds(  # noqa: PLR0917 - fixtures
     first: ScanQueueService,
     store: SharedStore,
     shared: SharedQueue,
@@ -380,7 +396,7 @@ def test_a_task_of_a_dead_process_runs_again_within_five_seconds(
     assert again.task.scope == ROCK
 
 
-def test_at_the_next_start_it_comes_back_at_once(
+def test_at_the_next_start_it_comes_back_at_once(  # noqa: PLR0917 - fixtures
     first: ScanQueueService,
     store: SharedStore,
     shared: SharedQueue,
@@ -400,7 +416,7 @@ def test_at_the_next_start_it_comes_back_at_once(
     assert clock.monotonic() == moment
 
 
-def test_a_late_scan_of_a_process_taken_for_dead_changes_nothing(
+def test_a_late_scan_of_a_process_taken_for_dead_changes_nothing(  # noqa: PLR0917 - fixtures
     first: ScanQueueService,
     store: SharedStore,
     shared: SharedQueue,
@@ -598,7 +614,7 @@ def test_max_pending_is_each_services_own(
 
 
 def test_a_start_that_fails_can_be_tried_again(
-    shared: SharedQueue, scanner: FakeScanner, make: MakeQueue
+    shared: SharedQueue, scanner: FakeScanner, clock: FakeClock, make: MakeQueue
 ) -> None:
     """Whichever call of the store failed, the second start starts."""
     for number in range(6):
@@ -612,8 +628,9 @@ def test_a_start_that_fails_can_be_tried_again(
         store.recover()
         task_id = queue.submit_task("music")
         call = Call(lambda q=queue, i=task_id: q.wait(i))  # type: ignore[misc]
+        let_time_pass(clock, 2)  # a worker that found the store failing tries again
         assert call.result(2).status is TaskStatus.COMPLETED
-        assert queue.shutdown() is True
+        assert Call(queue.shutdown).result() is True
 
 
 def test_a_service_without_a_start_opens_and_closes_its_handle(

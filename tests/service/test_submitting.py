@@ -58,7 +58,7 @@ def test_a_new_library_gets_a_new_pending_task(
     assert task.status is TaskStatus.PENDING
     assert task.is_active
     assert task.created_at == clock.now()
-    assert task.started_at is task.completed_at is task.result is task.error is task.reason is None
+    assert {task.started_at, task.completed_at, task.result, task.error, task.reason} == {None}
     assert task.progress == TaskProgress(scanned_paths=0)
     assert (task.attempt, task.interruptions, task.holds_slot) == (0, 0, False)
     assert task.revision == queue.revision
@@ -174,7 +174,7 @@ def test_a_request_that_the_pending_task_covers_joins_it(
     ],
     ids=["priority", "scope", "both", "whole", "deep"],
 )
-def test_a_request_for_more_upgrades_the_pending_task(
+def test_a_request_for_more_upgrades_the_pending_task(  # noqa: PLR0917 - fixtures
     queue: ScanQueueService,
     clock: FakeClock,
     when_running: WhenRunning,
