@@ -80,15 +80,15 @@ class LiveContext:
     def __init__(
         self, task: TaskRecord, slot: Slot, desk: Desk, *, on_worker: bool = False
     ) -> None:
-        self.slot = slot
-        self.on_worker = on_worker
-        self.due = float("-inf")
+        self.slot: Slot = slot
+        self.on_worker: bool = on_worker
+        self.due: float = float("-inf")
         """When, by the monotonic clock, the next report may be published."""
         self.ending: Ending | None = None
         """How the scanner returned."""
-        self.is_claimed = False
+        self.is_claimed: bool = False
         """Whether the claim of its task is committed."""
-        self.is_shut_down = False
+        self.is_shut_down: bool = False
         """Whether a shutdown asked it to stop, so that it must not complete any more."""
         self._record = task
         self._task: ScanTask | None = None

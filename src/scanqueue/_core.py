@@ -60,26 +60,26 @@ class Core:
     """
 
     def __init__(self, store: TaskStore, clock: Clock, settings: Settings) -> None:
-        self.store = store
-        self.clock = clock
-        self.settings = settings
-        self.forked = False
-        self.started = False
+        self.store: TaskStore = store
+        self.clock: Clock = clock
+        self.settings: Settings = settings
+        self.forked: bool = False
+        self.started: bool = False
         self.workers: Workers | None = None
         self._begin()
         self.now()  # a clock that cannot tell the time is refused at once
 
     def _begin(self) -> None:
-        self.hub = Hub()
-        self.scans = Scans(self)
-        self.publisher = Publisher(self)
-        self.keeper = Keeper(self)
-        self.owner = uuid4().hex
-        self.shutdown_returned = False
-        self.retired = False
-        self.ready = False
+        self.hub: Hub = Hub()
+        self.scans: Scans = Scans(self)
+        self.publisher: Publisher = Publisher(self)
+        self.keeper: Keeper = Keeper(self)
+        self.owner: str = uuid4().hex
+        self.shutdown_returned: bool = False
+        self.retired: bool = False
+        self.ready: bool = False
         """Whether the store is open, and this is the process that opened it."""
-        self.setting_up = _sync.Lock()
+        self.setting_up: _sync.Lock = _sync.Lock()
         """Held while the store is opened and the workers are started, so that each happens once."""
 
     def after_fork(self) -> None:

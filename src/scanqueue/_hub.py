@@ -22,39 +22,39 @@ class Hub:
     """
 
     def __init__(self) -> None:
-        self.lock = _sync.Mutex()
+        self.lock: _sync.Mutex = _sync.Mutex()
         """Protects every field below. Held for moments, never during user code or I/O."""
-        self.work = self.lock.condition()
+        self.work: _sync.Condition = self.lock.condition()
         """Idle workers wait here for something to claim."""
-        self.news = self.lock.condition()
+        self.news: _sync.Condition = self.lock.condition()
         """Everybody else waits here for a change."""
-        self.chores = self.lock.condition()
+        self.chores: _sync.Condition = self.lock.condition()
         """The keeper waits here for something to publish."""
-        self.work_seq = 0
+        self.work_seq: int = 0
         """Moves whenever something may have become claimable."""
-        self.news_seq = 0
+        self.news_seq: int = 0
         """Moves with every change."""
-        self.chores_seq = 0
+        self.chores_seq: int = 0
         """Moves whenever the keeper may have something to do."""
-        self.workers = 0
+        self.workers: int = 0
         """Workers that are alive."""
-        self.idle = 0
+        self.idle: int = 0
         """Workers that wait."""
-        self.waking = False
+        self.waking: bool = False
         """One of them was woken and has not looked yet; it wakes the next if there is more."""
-        self.readers = 0
+        self.readers: int = 0
         """Threads that wait for news."""
         self.readers = 0
         """Threads that wait for news."""
         self.callers = 0
         """Threads inside of `run_pending`."""
-        self.closed = False
+        self.closed: bool = False
         """No submission is taken and no scan starts any more."""
-        self.finished = False
+        self.finished: bool = False
         """A shutdown has returned: nothing more will be told."""
-        self.submitted = dict.fromkeys(SubmitOutcome, 0)
-        self.ended = {status: 0 for status in TaskStatus if status.is_ended}
-        self.reasons = dict.fromkeys(EndReason, 0)
+        self.submitted: dict[SubmitOutcome, int] = dict.fromkeys(SubmitOutcome, 0)
+        self.ended: dict[TaskStatus, int] = {status: 0 for status in TaskStatus if status.is_ended}
+        self.reasons: dict[EndReason, int] = dict.fromkeys(EndReason, 0)
 
     def tell(self, *, work: bool = False) -> None:
         """Wake who waits for a change, and one idle worker if it made work. Requires the lock."""

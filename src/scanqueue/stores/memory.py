@@ -24,13 +24,13 @@ class MemoryStore:
     Thread-safety: one lock guards the table, held from entering `read()` or `write()` to leaving.
     """
 
-    durable = False
+    durable: bool = False
     """Tasks end with the process."""
-    shared = False
+    shared: bool = False
     """No other process can see them."""
-    progress_interval = 0.1
+    progress_interval: float = 0.1
     """Seconds between two publications of the progress of one scan."""
-    poll_interval = None
+    poll_interval: float | None = None
     """There are no other processes to look for."""
 
     def __init__(self) -> None:
