@@ -75,8 +75,8 @@ async def until(condition: Callable[[], object]) -> None:
 
 def waiting(queue: AsyncScanQueue) -> int:
     """Count who the listener has let in, once it has looked at them and waits for news."""
-    listener = queue._threads.listener
-    if listener._visitors or not queue.service._core.hub.readers:
+    listener, core = queue._threads.listener, queue.service._core
+    if listener._visitors or core.hub.readers <= len(core.scans.all()):  # held scans wait as well
         return 0
     return sum(map(len, list(listener._waiting.values())))
 
@@ -611,7 +611,7 @@ def test_wait_ends_when_a_shutdown_leaves_the_scan_behind(scanner: FakeScanner) 
 
 
 def test_wait_ends_when_a_durable_queue_closes(scanner: FakeScanner) -> None:
-    """What will not run here any more is not waited for, though no task has changed yet."""
+    """Who waits for what was sent back is told at once; the others when the shutdown returns."""
 
     async def main() -> None:
         queue = AsyncScanQueue(make(scanner, store=DurableStore()))
@@ -623,14 +623,14 @@ def test_wait_ends_when_a_durable_queue_closes(scanner: FakeScanner) -> None:
         running = asyncio.create_task(queue.wait(running_id))
         pending = asyncio.create_task(queue.wait(pending_id))
         await until_waiting(queue, 2)
-        shutdown = asyncio.create_task(queue.shutdown(None))
-        with pytest.raises(QueueClosedError, match=str(pending_id)):
-            await pending
-        assert not running.done()
-        assert not shutdown.done()
-        assert not await queue.shutdown(0.0)
+        shutdown = asyncio.create_task(queue.shutdown(None, interrupt_running=True))
         with pytest.raises(QueueClosedError, match=str(running_id)):
             await running
+        assert not pending.done()
+        assert not shutdown.done()
+        assert not await queue.shutdown(0.0)
+        with pytest.raises(QueueClosedError, match=str(pending_id)):
+            await pending
         scan.release()
         assert await shutdown
 
@@ -749,7 +749,7 @@ def test_inside_a_scan_the_calls_know_it() -> None:
     async def inside(queue: AsyncScanQueue, context: ScanContext) -> None:
         assert (await queue.wait(earlier)).is_ended
         waiter = asyncio.create_task(queue.wait(later))
-        await until_waiting(queue, 1)
+        await until(lambda: later in queue._threads.listener._waiting)
         await queue.cancel_task(later)
         assert (await waiter).status is TaskStatus.CANCELLED
         outcomes.extend(

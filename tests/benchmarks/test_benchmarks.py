@@ -4,10 +4,6 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("apscheduler", reason="the benchmarks' opponents are not installed")
-pytest.importorskip("huey", reason="the benchmarks' opponents are not installed")
-pytest.importorskip("tqdm", reason="the benchmarks' opponents are not installed")
-
 from tests.benchmarks import table
 from tests.benchmarks.__main__ import CASES, measure
 from tests.benchmarks.harness import (

@@ -85,8 +85,8 @@ class Listener:
 
     It is a reader like any other: it reads the number of the news first, looks second, waits
     third. Whoever wants to wait is let in between the first and the second, so no wake-up is
-    lost. It looks at a task when somebody new waits for it, when it has changed, and when the
-    queue closes; not at others.
+    lost. It looks at a task when somebody new waits for it, and when it has changed; at all of
+    them only once the queue is closed.
 
     Args:
         service: The queue.
@@ -113,8 +113,6 @@ class Listener:
         self._cursor: int | None = None
         """All changes up to here are known; None: nobody waited."""
         self._looked_at = BEGINNING
-        self._phase = (False, False)
-        """Whether the queue was closed, and finished, at the last look."""
 
     # --- for coroutines ---
 
@@ -186,8 +184,7 @@ class Listener:
 
     def _look(self) -> None:
         """Answer whom the news concerns."""
-        hub = self._core.hub
-        phase = hub.closed, hub.finished  # before the store is asked, so that its answer has it
+        is_closed = self._core.hub.closed  # before the store is asked, so that its answer has it
         changed = self._changed_tasks()
         now = self._core.now()  # after it: the store may have taken long
         due, self._due = self._due | changed, set()
@@ -195,9 +192,9 @@ class Listener:
             due.add(None)
         # A task that was pruned since the last look is in no list of changes. That takes longer
         # than the retention, unless it was ended before and only now gave up its slot.
-        if phase != self._phase or abs(now - self._looked_at) >= LONG_AGO:
+        if is_closed or abs(now - self._looked_at) >= LONG_AGO:
             due.update(self._waiting)
-        self._phase, self._looked_at = phase, now
+        self._looked_at = now
         for task_id in due & self._waiting.keys():
             if task_id is None:
                 self._look_for_readers()
