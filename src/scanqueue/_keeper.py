@@ -22,8 +22,9 @@ RECOVERY_INTERVAL = 2.0
 class Keeper:
     """Publishes the last report of a scan that has gone silent, and follows other processes.
 
-    Its thread starts when it is first needed. It is a daemon, since a thread that waits would
-    otherwise keep the interpreter from exiting; it ends when the shutdown does.
+    Its thread starts when it is needed. It is a daemon, since a thread that waits would otherwise
+    keep the interpreter from exiting. It ends with the last scan, or, where there are other
+    processes to follow, with the shutdown.
 
     Args:
         core: Whose queue it keeps.
@@ -63,13 +64,28 @@ class Keeper:
         core = self._core
         hub = core.hub
         follow = self._follow() if core.store.shared else None
-        while not hub.finished:
+        while not self._is_done():
             seen = hub.chores_seq
             core.publisher.publish_due()
             dues = [context.due for context in list(core.publisher.dirty)]
             if follow is not None:
                 dues.append(next(follow))
             hub.wait_for_chores(core.clock, seen, min(dues, default=None))
+
+    def _is_done(self) -> bool:
+        """Return whether the thread may end; another is started when there is more to do."""
+        core = self._core
+        with core.hub.lock:
+            done = core.hub.finished or not (core.store.shared or core.scans)
+            if done:
+                self._thread = None
+            return done
+
+    def rest(self) -> None:
+        """End the thread if there is one: the last scan has ended."""
+        if self._thread is not None:
+            with self._core.hub.lock:
+                self._core.hub.call_keeper()
 
     def _follow(self) -> Iterator[float]:
         """Look after other processes whenever asked to; yield when to ask again."""

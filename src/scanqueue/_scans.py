@@ -121,6 +121,8 @@ class Scans:
         if context is not None:
             self._by_task.pop(context.slot.task_id.int, None)  # not there in a forked child
             self._core.publisher.dirty.discard(context)
+            if not self._by_task:
+                self._core.keeper.rest()
 
     def _record_end(self, table: TaskTable, done: LiveContext, now: datetime) -> TaskRecord | None:
         """Record that a scanner returned; return the task if it ended only now."""
