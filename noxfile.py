@@ -83,7 +83,10 @@ def coverage(session: nox.Session) -> None:
     """Run the tests on one Python and demand every branch of the package."""
     _install(session, "coverage")
     session.run("coverage", "erase")
-    session.run("coverage", "run", "-m", "pytest", *session.posargs)
+    # The tracer's own lock may be held by another thread at the moment of that test's forks, and
+    # nobody lets it go in the child.
+    busy = "tests/service/test_fork.py::test_the_child_of_a_busy_queue_does_not_hang"
+    session.run("coverage", "run", "-m", "pytest", "--deselect", busy, *session.posargs)
     session.run("coverage", "combine", "--quiet")
     session.run("coverage", "report")
 

@@ -462,8 +462,8 @@ class TestFencing:
         assert queue.report(old, 7) is None
         assert queue.finish(old) is None
         assert queue.stop(old, durable=True) is None
-        assert not _rules.is_running(queue.table, old)
-        assert _rules.is_running(queue.table, new)
+        assert _rules.is_lost(queue.table, old)
+        assert not _rules.is_lost(queue.table, new)
         assert unchanged_by(queue) == before
 
     @pytest.mark.parametrize(
@@ -510,11 +510,11 @@ class TestCancelling:
     def test_a_running_task_is_cancelled_at_once_and_stopping(self, queue: BareQueue) -> None:
         """It holds its slot until its scanner returns."""
         slot = queue.begin("a")
-        assert _rules.is_running(queue.table, slot)
+        assert not _rules.is_lost(queue.table, slot)
         task = queue.cancel(slot.task_id)
         assert facts(task) == STOPPING
         assert task.completed_at == NOON
-        assert not _rules.is_running(queue.table, slot)
+        assert _rules.is_lost(queue.table, slot)
         assert queue.table.slot_of("a") == slot
 
     def test_a_follow_up_is_left_alone(self, queue: BareQueue) -> None:

@@ -71,7 +71,6 @@ class LiveContext:
         "_total",
         "due",
         "ending",
-        "is_claimed",
         "is_shut_down",
         "on_worker",
         "slot",
@@ -86,8 +85,6 @@ class LiveContext:
         """When, by the monotonic clock, the next report may be published."""
         self.ending: Ending | None = None
         """How the scanner returned."""
-        self.is_claimed: bool = False
-        """Whether the claim of its task is committed."""
         self.is_shut_down: bool = False
         """Whether a shutdown asked it to stop, so that it must not complete any more."""
         self._record = task
@@ -236,6 +233,7 @@ class LiveContext:
         with self._lock:
             self._stopped = True
             self._closed = True
+        self.progress()  # the last that counts
 
     @property
     def is_dirty(self) -> bool:

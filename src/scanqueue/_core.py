@@ -283,7 +283,10 @@ class Core:
             gives_up = self.ready and not self.retired
             self.retired = True
         if gives_up:
-            self.store.close()
+            try:
+                self.store.close()
+            except Exception as error:  # noqa: BLE001 - whatever a store raises
+                log(logger, ERROR, "the store could not be closed", error)
 
     # --- waiting ---
 
@@ -333,12 +336,15 @@ class Core:
             QueueClosedError: It will not end here any more.
         """
         finished = self.hub.finished
+        is_here = self.scans.of_task(task_id) is not None
         with self.read() as view:
             task = view.get(task_id)
         if task is None:
             raise TaskNotFoundError(task_id)
-        if task.status.is_ended:
-            return None if quiet and task.holds_slot else task
+        if task.status.is_ended and not (quiet and task.holds_slot):
+            return task
+        if is_here and task.status.is_ended:
+            return None  # a shutdown may have left it behind, but it is still at work
         if finished or self.scans.was_sent_back(task_id):
             message = f"the queue was shut down before task {task_id} had ended"
             raise QueueClosedError(message)
@@ -362,9 +368,9 @@ class Core:
 
     def look_around(self) -> None:
         """Act on what other processes may have done: cancels, submissions, changes."""
-        contexts = [context for context in self.scans.all() if context.is_claimed]
+        contexts = self.scans.all()
         with self.store.read() as view:
-            lost = [c for c in contexts if not _rules.is_running(view, c.slot)]
+            lost = [c for c in contexts if _rules.is_lost(view, c.slot)]
         for context in lost:
             context.stop()
         with self.hub.lock:

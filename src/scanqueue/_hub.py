@@ -44,10 +44,6 @@ class Hub:
         """One of them was woken and has not looked yet; it wakes the next if there is more."""
         self.readers: int = 0
         """Threads that wait for news."""
-        self.readers = 0
-        """Threads that wait for news."""
-        self.callers = 0
-        """Threads inside of `run_pending`."""
         self.closed: bool = False
         """No submission is taken and no scan starts any more."""
         self.finished: bool = False

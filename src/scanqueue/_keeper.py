@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 logger = getLogger(__name__)
 
+LINGER = 1.0
+"""Seconds that the thread stays after the last scan, since another may follow soon."""
+
 RECOVERY_INTERVAL = 2.0
 """Seconds between two looks for dead processes, where several share a queue."""
 
@@ -23,7 +26,7 @@ class Keeper:
     """Publishes the last report of a scan that has gone silent, and follows other processes.
 
     Its thread starts when it is needed. It is a daemon, since a thread that waits would otherwise
-    keep the interpreter from exiting. It ends with the last scan, or, where there are other
+    keep the interpreter from exiting. It ends soon after the last scan, or, where there are other
     processes to follow, with the shutdown.
 
     Args:
@@ -64,25 +67,33 @@ class Keeper:
         core = self._core
         hub = core.hub
         follow = self._follow() if core.store.shared else None
-        while not self._is_done():
+        lingers_until: float | None = None
+        while not self._is_done(lingers_until):
             seen = hub.chores_seq
             core.publisher.publish_due()
             dues = [context.due for context in list(core.publisher.dirty)]
             if follow is not None:
                 dues.append(next(follow))
+            elif core.scans:
+                lingers_until = None
+            else:
+                if lingers_until is None:
+                    lingers_until = core.clock.monotonic() + LINGER
+                dues.append(lingers_until)
             hub.wait_for_chores(core.clock, seen, min(dues, default=None))
 
-    def _is_done(self) -> bool:
+    def _is_done(self, lingers_until: float | None) -> bool:
         """Return whether the thread may end; another is started when there is more to do."""
         core = self._core
+        is_idle = core.is_past(lingers_until)
         with core.hub.lock:
-            done = core.hub.finished or not (core.store.shared or core.scans)
+            done = core.hub.finished or (is_idle and not core.scans)
             if done:
                 self._thread = None
             return done
 
     def rest(self) -> None:
-        """End the thread if there is one: the last scan has ended."""
+        """Have the thread, if there is one, see that the last scan has ended."""
         if self._thread is not None:
             with self._core.hub.lock:
                 self._core.hub.call_keeper()
@@ -100,11 +111,11 @@ class Keeper:
                 if self._foreign_change or (poll_interval is not None and now >= poll_at):
                     self._foreign_change = False
                     poll_at = now + (poll_interval or 0.0)
-                    with core.store.read() as view:
+                    with core.read() as view:
                         latest = (view.revision(), view.paused())
                     if latest != seen:
-                        seen = latest
                         core.look_around()
+                        seen = latest
                 if now >= recover_at:
                     recover_at = now + RECOVERY_INTERVAL
                     core.recover()
@@ -112,5 +123,5 @@ class Keeper:
             except Exception as error:  # noqa: BLE001 - whatever a store raises
                 if not fails:
                     log(logger, ERROR, "the store failed; trying again until it works", error)
-                fails = True
+                fails = self._foreign_change = True  # it is still to be seen
             yield recover_at if poll_interval is None else min(poll_at, recover_at)

@@ -19,7 +19,7 @@ def log(
     error: BaseException | None = None,
     **data: object,
 ) -> None:
-    """Write a record. A handler of the host that raises must not end a worker.
+    """Write a record. A handler of the host that raises, or exits, must not end a worker.
 
     Args:
         logger: The logger of the module.
@@ -29,5 +29,5 @@ def log(
         **data: The attributes of the record, without their prefix.
     """
     extra = {PREFIX + name: value for name, value in data.items()}
-    with suppress(Exception):
+    with suppress(BaseException):
         logger.log(level, message, exc_info=error, extra=extra, stacklevel=2)

@@ -33,6 +33,7 @@ class Publisher:
         self._core = core
         self.dirty: set[LiveContext] = set()
         """Scans that reported something that is not published."""
+        self._fails = False
 
     def touched(self, context: LiveContext) -> None:
         """Publish what a scan reported: now, or when its interval is over."""
@@ -67,8 +68,12 @@ class Publisher:
                 # Taken inside, so that of two publications the later one has the later numbers.
                 task = _rules.report(table, context.slot, context.progress())
         except Exception as error:  # noqa: BLE001 - whatever a store raises
-            log(logger, WARNING, "progress was lost: the store failed", error)
+            context.progress()  # it counts as published, so that the next report is heard
+            if not self._fails:
+                log(logger, WARNING, "progress was lost: the store failed", error)
+            self._fails = True
             return
+        self._fails = False
         if task is not None:
             core.wake()
 

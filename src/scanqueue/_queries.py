@@ -46,7 +46,7 @@ class Queries:
             TypeError: `task_id` is not a `UUID`.
             StoreError: The store failed.
         """
-        check_task_id(task_id)
+        task_id = check_task_id(task_id)
         with self._core.read() as view:
             task = view.get(task_id)
         return None if task is None else task.snapshot()
@@ -117,8 +117,7 @@ class Queries:
         """
         limit = check_optional_int("limit", limit)
         library = None if library_id is None else check_library_id(library_id)
-        if since is not None:
-            check_moment("since", since)
+        since = None if since is None else check_moment("since", since)
         window_start = self._window_start()
         with self._core.read() as view:
             if since is None:
@@ -258,6 +257,7 @@ class Queries:
             ValueError: `after` is negative.
             StoreError: The store failed.
         """
+        self._core.refuse_if_forked()
         return self._follow(self.revision if after is None else check_int("after", after))
 
     def _follow(self, cursor: int) -> Iterator[ScanTask]:
@@ -284,7 +284,7 @@ class Queries:
             RuntimeError: Inside a scan of the same library, which would wait for itself.
             StoreError: The store failed.
         """
-        check_task_id(task_id)
+        task_id = check_task_id(task_id)
         check_bool("quiet", quiet)
         deadline = self._core.deadline(check_timeout(timeout))
 

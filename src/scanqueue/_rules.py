@@ -202,10 +202,16 @@ def _current(view: TaskView, slot: Slot) -> TaskRecord | None:
     return view.get(slot.task_id) if held is slot or held == slot else None
 
 
-def is_running(view: TaskView, slot: Slot) -> bool:
-    """Return whether a scan is the current attempt of its task, and nobody asked it to stop."""
-    task = _current(view, slot)
-    return task is not None and task.status is TaskStatus.RUNNING
+def is_lost(view: TaskView, slot: Slot) -> bool:
+    """Return whether a scan should stop: its task was cancelled, or is another attempt's now.
+
+    A claim that is not committed yet is not lost: its attempt is still to come.
+    """
+    task = view.get(slot.task_id)
+    if task is not None and task.attempt < slot.attempt:
+        return False
+    current = _current(view, slot)
+    return current is None or current.status is not TaskStatus.RUNNING
 
 
 def report(table: TaskTable, slot: Slot, progress: TaskProgress) -> TaskRecord | None:

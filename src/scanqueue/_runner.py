@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from contextlib import suppress
 from logging import DEBUG, ERROR, WARNING, getLogger
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from scanqueue.protocols import ScanContext
 
 logger = getLogger(__name__)
+
+_INDESCRIBABLE = Ending(None, EndReason.ERROR, "the scanner raised what cannot be described")
 
 
 def run_scan(
@@ -44,7 +47,9 @@ def run_scan(
         context.ending = _ending(scan(context.library_id, context), context)
     except BaseException as error:  # noqa: BLE001 - whatever it raises, the worker lives on
         raised = error
-        context.ending = _failure(error, context)
+        context.ending = _INDESCRIBABLE
+        with suppress(BaseException):  # the error is the scanner's, and so is all it can be asked
+            context.ending = _failure(error, context)
     finally:
         context.close()
         core.scans.enter(None)
@@ -76,7 +81,7 @@ def _ending(result: object, context: LiveContext) -> Ending:
 
 
 def _kind(result: object) -> str:
-    return "None" if result is None else f"a {type(result).__name__}"
+    return "None" if result is None else f"an object of the type {type(result).__name__}"
 
 
 def _failure(error: BaseException, context: LiveContext) -> Ending:

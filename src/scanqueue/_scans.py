@@ -94,8 +94,6 @@ class Scans:
         except BaseException:
             self._forget(context)
             raise
-        if context is not None:
-            context.is_claimed = True
         self._forget(done)
         if done is not None or context is not None:
             with hub.lock:

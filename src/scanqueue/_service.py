@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
-from scanqueue import _forks
+from scanqueue import _forks, _sync
 from scanqueue._clock import SystemClock
 from scanqueue._core import Core, Settings
 from scanqueue._queries import Queries, snapshots
@@ -386,13 +386,21 @@ class ScanQueueService(Queries):
             raise RuntimeError(message)
         core.refuse_if_closed()
         count = 0
+        if core.store.shared:
+            core.keeper.wake()  # which hears of cancels by other processes
         context = core.scans.turn(None, claims=limit != 0)
         while context is not None:
             raised = run_scan(core, self._scan, context)
             count += 1
             leaves = isinstance(raised, SystemExit | KeyboardInterrupt)
             turn = partial(core.scans.turn, claims=not leaves and count != limit)
-            context = core.persist(turn, context)
+            try:
+                context = core.persist(turn, context)
+            except BaseException:  # Ctrl-C, while the store fails: somebody must go on trying
+                finish = partial(core.scans.turn, claims=False)
+                arguments = (finish, context)
+                _sync.Thread(target=core.persist, args=arguments, daemon=True).start()
+                raise
             if leaves and raised is not None:
                 raise raised
         return count

@@ -57,7 +57,7 @@ def shut_down(core: Core, timeout: float | None, *, interrupt_running: bool) -> 
     core.close()
     _settle(core)
     if not core.wait_for(others_are_over, notice):
-        _ask_to_stop(core)
+        _ask_to_stop(core, own)
         core.wait_for(others_are_over, deadline)
     core.shutdown_returned = True  # from now on the last scan that ends gives up the store
     left_behind = core.scans.all()
@@ -76,7 +76,7 @@ def _settle(core: Core) -> None:
     A claim asks inside its transaction whether the queue is closed; so after one more transaction
     it is known which scans there are.
     """
-    if not core.ready:
+    if not core.ready or core.retired:
         return
     tasks = None
     try:
@@ -91,9 +91,14 @@ def _settle(core: Core) -> None:
         log(logger, ERROR, "the store failed; pending tasks were left as they are", error)
 
 
-def _ask_to_stop(core: Core) -> None:
-    """Ask the scans of this process to stop; their tasks end, or wait for the next start."""
+def _ask_to_stop(core: Core, own: LiveContext | None = None) -> None:
+    """Ask the scans of this process to stop, but for the caller's own.
+
+    Their tasks end, or wait for the next start.
+    """
     for context in core.scans.all():
+        if context is own:
+            continue
         core.publisher.publish_before_end(context)
         context.shut_down()
         ended = []
@@ -130,7 +135,7 @@ def close_at_exit(core: Core) -> None:
 
 @atexit.register
 def _close_forgotten() -> None:
-    """Give the scans of forgotten services some time to end, and say that they were forgotten.
+    """Ask the scans of forgotten services to stop, and say that they were forgotten.
 
     Workers are daemons: they are still at work when this runs, and vanish after it.
     """
@@ -138,13 +143,11 @@ def _close_forgotten() -> None:
     for core in forgotten:
         core.close()
         core.finish_telling()
-    graceful = EXIT_TIMEOUT * (1 - NOTICE_PART)
+        _ask_to_stop(core)
     clock = SystemClock()
-    deadline = clock.monotonic() + graceful
+    deadline = clock.monotonic() + EXIT_TIMEOUT
     for core in forgotten:
-        if not _join(core, max(0.0, deadline - clock.monotonic())):
-            _ask_to_stop(core)
-            _join(core, (EXIT_TIMEOUT - graceful) / len(forgotten))
+        _join(core, max(0.0, deadline - clock.monotonic()))
     if forgotten:
         warnings.warn(
             f"{len(forgotten)} ScanQueueService(s) not shut down: call shutdown(),"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import NoReturn
 from uuid import UUID
 
@@ -37,10 +37,11 @@ def check_library_id(value: object) -> int | str:
     if type(value) is str and 0 < len(value) <= MAX_LIBRARY_ID_LENGTH and value.isascii():
         return value
     if isinstance(value, str):
-        if not 0 < len(value) <= MAX_LIBRARY_ID_LENGTH:
+        text = check_unicode("library_id", value)
+        if not 0 < len(text) <= MAX_LIBRARY_ID_LENGTH:
             expected = f"a str of 1 to {MAX_LIBRARY_ID_LENGTH} characters"
             wrong_value("library_id", value, expected)
-        return check_unicode("library_id", value)
+        return text
     if not isinstance(value, int) or isinstance(value, bool):
         wrong_type("library_id", value, "an int or a str")
     if not MIN_INT <= value <= MAX_INT:
@@ -72,10 +73,10 @@ def check_part(name: str, value: object, protocol: type) -> None:
 
 
 def check_task_id(value: object) -> UUID:
-    """Return the id if it is a `UUID`."""
+    """Return the id as a plain `UUID`."""
     if not isinstance(value, UUID):
         wrong_type("task_id", value, "a uuid.UUID")
-    return value
+    return value if type(value) is UUID else UUID(int=value.int)
 
 
 def check_int(name: str, value: object, minimum: int = 0) -> int:
@@ -117,12 +118,16 @@ def check_timeout(value: object) -> float | None:
 
 
 def check_moment(name: str, value: object) -> datetime:
-    """Return the moment if it is an aware `datetime`."""
+    """Return the moment, which must be aware, in UTC."""
     if not isinstance(value, datetime):
         wrong_type(name, value, "an aware datetime")
     if value.utcoffset() is None:
         wrong_value(name, value, "an aware datetime (with a tzinfo)")
-    return value
+    try:
+        moment = value.astimezone(UTC)
+    except OverflowError:
+        wrong_value(name, value, "a moment in the years 1 to 9999 of UTC")
+    return moment
 
 
 def check_duration(name: str, value: object) -> timedelta:

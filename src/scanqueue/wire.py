@@ -8,7 +8,7 @@ ignores keys that it does not know, so that an older one understands a newer wri
 """
 
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import NotRequired, TypeAlias, TypedDict, TypeVar
 from uuid import UUID
@@ -257,18 +257,11 @@ def _counts_to_dict(counts: Mapping[E, int]) -> dict[str, int]:
 
 
 def _moment_to_text(name: str, moment: datetime) -> str:
-    return _in_utc(name, moment).isoformat().removesuffix("+00:00") + "Z"
+    return check_moment(name, moment).isoformat().removesuffix("+00:00") + "Z"
 
 
 def _optional_moment_to_text(name: str, moment: datetime | None) -> str | None:
     return None if moment is None else _moment_to_text(name, moment)
-
-
-def _in_utc(name: str, moment: datetime) -> datetime:
-    try:
-        return check_moment(name, moment).astimezone(UTC)
-    except OverflowError:
-        wrong_value(name, moment, "a moment in the years 1 to 9999 of UTC")
 
 
 # --- dicts to values ----------------------------------------------------------------------------
@@ -457,7 +450,7 @@ def _read_moment(name: str, value: object) -> datetime:
         moment = datetime.fromisoformat(text)
     except ValueError:
         wrong_value(name, value, "a moment in ISO 8601, such as '2000-01-31T23:59:59Z'")
-    return _in_utc(name, moment)
+    return check_moment(name, moment)
 
 
 def _read_duration(name: str, value: object) -> timedelta:
