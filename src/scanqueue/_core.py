@@ -82,7 +82,7 @@ class Core:
         self.setting_up: _sync.Lock = _sync.Lock()
         """Held while the store is opened and the workers are started, so that each happens once."""
 
-    def after_fork(self) -> None:
+    def after_fork(self) -> None:  # pragma: no cover - runs in forked children only
         """Begin anew in a forked child, or, if threads were left behind, close this copy."""
         closes = self.started or self.hub.closed
         self._begin()  # anew, since threads that are not here may hold the locks
@@ -148,7 +148,7 @@ class Core:
 
     def refuse_if_forked(self) -> None:
         """Raise if this is a forked child's copy of a service that was started."""
-        if self.forked:
+        if self.forked:  # pragma: no cover - in forked children only
             message = "this queue belongs to the parent process; make one in the child"
             raise QueueClosedError(message)
 

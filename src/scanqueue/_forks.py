@@ -26,7 +26,7 @@ def register(forkable: Forkable) -> None:
     _forkables.add(forkable)
 
 
-def _call_all() -> None:
+def _call_all() -> None:  # pragma: no cover - runs in forked children only
     for forkable in list(_forkables):
         forkable.after_fork()
 

@@ -33,7 +33,7 @@ class _Pool:
             self._chunks.extend(chunks)
         return UUID(int=int.from_bytes(chunk) & _RANDOM_BITS | _VERSION_AND_VARIANT)
 
-    def after_fork(self) -> None:
+    def after_fork(self) -> None:  # pragma: no cover - runs in forked children only
         """Forget what is left: a child would make the ids that its parent makes."""
         self._chunks.clear()
 

@@ -38,7 +38,7 @@ class Publisher:
     def touched(self, context: LiveContext) -> None:
         """Publish what a scan reported: now, or when its interval is over."""
         core = self._core
-        if core.forked:
+        if core.forked:  # pragma: no cover - in forked children only
             return
         if core.clock.monotonic() >= context.due:
             self._publish(context)

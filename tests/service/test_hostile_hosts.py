@@ -1,0 +1,382 @@
+"""What a host or its scanner may do to a queue by accident, and what must not come of it."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta, tzinfo
+from uuid import UUID
+
+import pytest
+
+from scanqueue import (
+    EndReason,
+    MemoryStore,
+    ScanQueueService,
+    ScanTask,
+    StoreError,
+    TaskResult,
+    TaskStatus,
+)
+from scanqueue.testing import FakeClock, FakeScanner
+from tests.service.failing_store import FailingStore
+from tests.service.tools import Call, MakeQueue, await_deadline, raising, scan_nothing
+
+
+class ExitOnError(logging.Handler):
+    """Ends the program at the first error, as some hosts have it."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Exit."""
+        if record.levelno >= logging.ERROR:
+            sys.exit(1)
+
+
+@pytest.fixture
+def exit_on_error() -> Iterator[None]:
+    """Log to a handler that exits."""
+    handler = ExitOnError()
+    logging.getLogger("scanqueue").addHandler(handler)
+    yield
+    logging.getLogger("scanqueue").removeHandler(handler)
+
+
+def without_a_name() -> Exception:
+    """Return an error whose class does not tell its name."""
+
+    class Hostile(type):
+        def __getattribute__(cls, name: str) -> object:
+            if name == "__name__":
+                raise RuntimeError
+            return super().__getattribute__(name)
+
+    class NamelessError(Exception, metaclass=Hostile):
+        pass
+
+    return NamelessError()
+
+
+def without_a_class() -> Exception:
+    """Return an error that does not tell its class."""
+
+    class ClasslessError(Exception):
+        def __getattribute__(self, name: str) -> object:
+            if name == "__class__":
+                raise RuntimeError
+            return super().__getattribute__(name)
+
+    return ClasslessError()
+
+
+@pytest.mark.usefixtures("exit_on_error")
+def test_a_log_handler_that_exits_does_not_end_the_worker(make: MakeQueue) -> None:
+    """The failure is recorded, and the next task runs."""
+    queue = make(raising(ValueError("broken")))
+    queue.start()
+    first, second = queue.submit_task("a"), queue.submit_task("b")
+
+    assert [queue.wait(i, 5).status for i in (first, second)] == [TaskStatus.FAILED] * 2
+    assert queue.stats().workers == 1
+
+
+@pytest.mark.parametrize("make_error", [without_a_name, without_a_class])
+def test_an_error_that_tells_nothing_ends_its_task_all_the_same(
+    make: MakeQueue, make_error: Callable[[], Exception]
+) -> None:
+    """And the worker lives on."""
+    queue = make(raising(make_error()))
+    queue.start()
+    task = queue.wait(queue.submit_task("a"), 5)
+
+    assert (task.status, task.reason) == (TaskStatus.FAILED, EndReason.ERROR)
+    assert task.error
+    assert queue.stats().workers == 1
+
+
+def test_reports_are_heard_again_after_a_publication_failed(
+    make: MakeQueue, scanner: FakeScanner, clock: FakeClock
+) -> None:
+    """Lost progress is not retried, but what comes next is published; it is logged once."""
+    store = FailingStore(MemoryStore())
+    scanner.hold()
+    queue = make(scanner, store=store)
+    queue.start()
+    task_id = queue.submit_task("a")
+    scan = scanner.next_scan()
+    store.fail("write")
+    scan.report(1)
+    store.recover()
+    clock.advance(1)
+    scan.context.advance(4)
+
+    task = queue.get_task(task_id)
+    assert task is not None
+    assert task.progress.scanned_paths == 5
+
+
+def test_what_a_scan_counts_after_its_end_does_not_count(
+    make: MakeQueue, scanner: FakeScanner, clock: FakeClock
+) -> None:
+    """Not even while its ending is being tried again."""
+    store = FailingStore(MemoryStore())
+    scanner.hold()
+    queue = make(scanner, store=store)
+    queue.start()
+    task_id = queue.submit_task("a")
+    scan = scanner.next_scan()
+    scan.report(2)
+    store.fail("write")
+    scan.release()
+    await_deadline(clock, 1.0)
+    scan.context.advance(1000, "late")
+    store.recover()
+    clock.advance(1)
+
+    assert queue.wait(task_id).progress.scanned_paths == 2
+    assert queue.wait(task_id).progress.message is None
+
+
+@pytest.mark.parametrize("others", [0, 1])
+def test_a_scan_that_shuts_the_queue_down_is_not_asked_to_stop_by_that(
+    make: MakeQueue, others: int
+) -> None:
+    """Whether there are other scans or not, it ends as it would have."""
+    answers: list[bool] = []
+    started = threading.Event()
+
+    def scan(library_id: int | str, context: object) -> TaskResult:
+        if library_id == "own":
+            if others:
+                assert started.wait(10)
+            answers.append(queue.shutdown(0, interrupt_running=True))
+        else:
+            started.set()
+            context.sleep(3600)  # type: ignore[attr-defined]
+        return TaskResult(added_count=1)
+
+    queue = make(scan, workers=2)
+    queue.start()
+    if others:
+        queue.submit_task("other")
+    task_id = queue.submit_task("own")
+
+    assert queue.wait(task_id, 10).status is TaskStatus.COMPLETED
+    assert answers == [False]
+
+
+def test_a_store_that_cannot_be_closed_does_not_spoil_a_shutdown(
+    make: MakeQueue, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is logged; no scan was left behind."""
+    store = FailingStore(MemoryStore())
+    queue = make(scan_nothing, store=store)
+    queue.start()
+    store.fail("close")
+
+    assert queue.shutdown() is True
+    assert "the store could not be closed" in caplog.text
+
+
+def test_ctrl_c_while_an_ending_is_tried_again_leaves_nobody_waiting(
+    make: MakeQueue, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody else goes on trying, so the library is free again one day."""
+    store = FailingStore(MemoryStore())
+
+    def scan(library_id: int | str, context: object) -> TaskResult:
+        store.fail("write")
+        return TaskResult(added_count=1)
+
+    queue = make(scan, store=store)
+    task_id = queue.submit_task("a")
+    wait_until = clock.wait_until
+    waits: list[float | None] = []
+
+    def press_ctrl_c(condition: threading.Condition, deadline: float | None) -> None:
+        waits.append(deadline)
+        if len(waits) == 1:
+            raise KeyboardInterrupt
+        wait_until(condition, deadline)
+
+    monkeypatch.setattr(clock, "wait_until", press_ctrl_c)
+    with pytest.raises(KeyboardInterrupt):
+        queue.run_pending()
+    clock.await_waiters()
+    store.recover()
+    clock.advance(30)
+
+    assert queue.wait(task_id, quiet=True).result == TaskResult(added_count=1)
+
+
+class Zone(tzinfo):
+    """A time zone of the host's, which calls the queue when it is asked."""
+
+    def __init__(self, queue: ScanQueueService) -> None:
+        self.queue = queue
+
+    def utcoffset(self, _: datetime | None) -> timedelta:
+        """Call the queue."""
+        self.queue.pending_count()
+        return timedelta(0)
+
+    def tzname(self, _: datetime | None) -> str:
+        """Have a name."""
+        return "Zone"
+
+    def dst(self, _: datetime | None) -> timedelta:
+        """Have no summer time."""
+        return timedelta(0)
+
+
+class TalkativeId(UUID):
+    """An id that calls the queue when it is asked for its number."""
+
+    queue: ScanQueueService
+
+    def __getattribute__(self, name: str) -> object:
+        if name == "int":
+            type(self).queue.pending_count()
+        return super().__getattribute__(name)
+
+
+def test_no_code_of_the_host_runs_under_a_lock(make: MakeQueue) -> None:
+    """Not that of its time zones, nor that of its ids: it would wait for itself."""
+    queue = make(scan_nothing)
+    task_id = queue.submit_task("a")
+    queue.run_pending()
+    since = datetime(1999, 1, 1, tzinfo=Zone(queue))
+    history: list[ScanTask] = Call(lambda: queue.list_history(since=since)).result()
+    assert [task.id for task in history] == [task_id]
+
+    TalkativeId.queue = queue
+    found = Call(lambda: queue.get_task(TalkativeId(str(task_id)))).result()
+    assert found is not None
+
+
+def test_an_id_is_checked_for_what_is_stored(queue: ScanQueueService) -> None:
+    """A subclass of str cannot pass as longer, or shorter, than it is."""
+
+    class Long(str):
+        __slots__ = ()
+
+        def __len__(self) -> int:
+            return 5
+
+    with pytest.raises(ValueError, match="library_id"):
+        queue.submit_task(Long(""))
+
+
+def test_a_start_without_threads_says_so_and_can_be_tried_again(
+    make: MakeQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second call starts the workers that are missing."""
+    queue = make(scan_nothing, workers=2)
+    start, starts = threading.Thread.start, 0
+
+    def start_one(thread: threading.Thread) -> None:
+        nonlocal starts
+        starts += 1
+        if starts == 2:
+            message = "can't start new thread"
+            raise RuntimeError(message)
+        start(thread)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", start_one)
+        with pytest.raises(RuntimeError, match="new thread"):
+            queue.start()
+    assert not queue.is_started
+    assert queue.stats().workers == 1
+    queue.start()
+
+    assert queue.is_started
+    assert queue.stats().workers == 2
+    assert queue.wait(queue.submit_task("a"), 10).status is TaskStatus.COMPLETED
+
+
+def test_progress_needs_no_thread_of_its_own(
+    make: MakeQueue, scanner: FakeScanner, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where none can be started, readers publish what is due."""
+    scanner.hold()
+    queue = make(scanner)
+    queue.start()
+    task_id = queue.submit_task("a")
+    scan = scanner.next_scan()
+
+    def fail(_: threading.Thread) -> None:
+        message = "can't start new thread"
+        raise RuntimeError(message)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", fail)
+        scan.report(1)
+        scan.report(2)
+    clock.advance(0.1)
+
+    task = queue.get_task(task_id)
+    assert task is not None
+    assert task.progress.scanned_paths == 2
+
+
+def test_a_claim_that_cannot_be_committed_leaves_no_scan(make: MakeQueue) -> None:
+    """The caller gets the error, nothing is busy, and a shutdown has nobody to wait for."""
+
+    class Uncommitted(MemoryStore):
+        fails = False
+
+        def __exit__(self, *exc_info: object) -> None:
+            super().__exit__(*exc_info)
+            if self.fails and exc_info[0] is None:
+                raise StoreError
+
+    store = Uncommitted()
+    queue = make(scan_nothing, store=store)
+    queue.submit_task("a")
+    store.fails = True
+    with pytest.raises(StoreError):
+        queue.run_pending()
+    store.fails = False
+
+    assert queue.stats().busy_workers == 0
+    assert Call(lambda: queue.shutdown(None)).result() is True
+
+
+def test_the_last_report_before_a_library_is_cancelled_is_kept(
+    make: MakeQueue, scanner: FakeScanner
+) -> None:
+    """Also if its interval was not over."""
+    scanner.hold()
+    queue = make(scanner)
+    queue.start()
+    queue.submit_task("a")
+    queue.start()
+    scan = scanner.next_scan()
+    scan.report(1)
+    scan.report(2)
+
+    (task,) = queue.cancel_library("a")
+    assert task.progress.scanned_paths == 2
+
+
+def test_the_last_report_before_a_shutdown_is_kept(make: MakeQueue, scanner: FakeScanner) -> None:
+    """Also if its interval was not over."""
+    scanner.hold()
+    queue = make(scanner)
+    queue.start()
+    task_id = queue.submit_task("a")
+    scan = scanner.next_scan()
+    scan.report(1)
+    scan.report(2)
+    queue.shutdown(interrupt_running=True)
+
+    task = queue.get_task(task_id)
+    assert task is not None
+    assert (task.reason, task.progress.scanned_paths) == (EndReason.SHUTDOWN, 2)
+
+
+def test_a_memory_store_knows_no_other_processes() -> None:
+    """No owner of its is ever dead."""
+    assert not MemoryStore().dead_owners(["somebody"])
