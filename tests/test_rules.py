@@ -715,6 +715,12 @@ class TestRecovering:
         assert queue.table.slot_of("a") is None
         assert queue.claim().attempt == 2
 
+    def test_a_slot_without_its_task_is_freed(self, queue: BareQueue) -> None:
+        """A record that was lost must not hold its library for ever."""
+        queue.table.take_slot(Slot("lost", UUID(int=99), 1, "dead"))
+        assert queue.recover(["dead"]) == []
+        assert queue.table.slot_of("lost") is None
+
     def test_a_stopping_task_stays_cancelled(self, queue: BareQueue) -> None:
         """Its slot is freed, and no death is counted."""
         slot = queue.begin("a", "dead")

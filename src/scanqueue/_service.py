@@ -200,7 +200,7 @@ class ScanQueueService(Queries):
         traceback: TracebackType | None,
     ) -> None:
         """Shut down, with the usual timeout; a forked child's copy is left alone."""
-        if not self._core.forked:
+        if not self._core.forked:  # pragma: no branch - in forked children only
             self.shutdown()
 
     @property

@@ -6,6 +6,7 @@ import logging
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import datetime, timedelta, tzinfo
 from uuid import UUID
 
@@ -14,6 +15,8 @@ import pytest
 from scanqueue import (
     EndReason,
     MemoryStore,
+    ScanCancelled,
+    ScanContext,
     ScanQueueService,
     ScanTask,
     StoreError,
@@ -22,7 +25,15 @@ from scanqueue import (
 )
 from scanqueue.testing import FakeClock, FakeScanner
 from tests.service.failing_store import FailingStore
-from tests.service.tools import Call, MakeQueue, await_deadline, raising, scan_nothing
+from tests.service.shared_store import SharedQueue
+from tests.service.tools import (
+    Call,
+    MakeQueue,
+    await_deadline,
+    await_that,
+    raising,
+    scan_nothing,
+)
 
 
 class ExitOnError(logging.Handler):
@@ -96,7 +107,7 @@ def test_an_error_that_tells_nothing_ends_its_task_all_the_same(
 
 
 def test_reports_are_heard_again_after_a_publication_failed(
-    make: MakeQueue, scanner: FakeScanner, clock: FakeClock
+    make: MakeQueue, scanner: FakeScanner, clock: FakeClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Lost progress is not retried, but what comes next is published; it is logged once."""
     store = FailingStore(MemoryStore())
@@ -105,7 +116,9 @@ def test_reports_are_heard_again_after_a_publication_failed(
     queue.start()
     task_id = queue.submit_task("a")
     scan = scanner.next_scan()
-    store.fail("write")
+    store.fail("report")
+    scan.report(1)
+    clock.advance(1)
     scan.report(1)
     store.recover()
     clock.advance(1)
@@ -114,6 +127,7 @@ def test_reports_are_heard_again_after_a_publication_failed(
     task = queue.get_task(task_id)
     assert task is not None
     assert task.progress.scanned_paths == 5
+    assert caplog.text.count("progress was lost") == 1
 
 
 def test_what_a_scan_counts_after_its_end_does_not_count(
@@ -380,3 +394,65 @@ def test_the_last_report_before_a_shutdown_is_kept(make: MakeQueue, scanner: Fak
 def test_a_memory_store_knows_no_other_processes() -> None:
     """No owner of its is ever dead."""
     assert not MemoryStore().dead_owners(["somebody"])
+
+
+def test_what_a_cancelled_scan_returns_instead_of_a_result_is_ignored(
+    make: MakeQueue, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It was told to stop, and may do so in any way."""
+    begun = threading.Event()
+
+    def scan(library_id: int | str, context: ScanContext) -> TaskResult:
+        begun.set()
+        with suppress(ScanCancelled):
+            context.sleep(3600)
+        return None  # type: ignore[return-value]  # that is the point
+
+    queue = make(scan)
+    queue.start()
+    task_id = queue.submit_task("a")
+    assert begun.wait(10)
+    queue.cancel_task(task_id)
+
+    task = queue.wait(task_id, quiet=True)
+    assert (task.status, task.result, task.error) == (TaskStatus.CANCELLED, None, None)
+    assert not caplog.records
+
+
+def test_stats_count_nothing_that_is_past_the_retention(make: MakeQueue, clock: FakeClock) -> None:
+    """However much of it there is."""
+    queue = make(scan_nothing)
+    ids = [queue.submit_task(number) for number in range(200)]
+    queue.run_pending()
+    assert queue.stats().completed == 200
+    clock.advance(25 * 3600)
+
+    assert queue.stats().completed == 0
+    assert all(queue.get_task(task_id) is None for task_id in ids)
+
+
+def test_a_keeper_whose_store_fails_says_so_once(
+    make: MakeQueue, clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """And follows the other processes again once the store works."""
+    shared = SharedQueue()
+    store = FailingStore(shared.store())
+    queue = make(None, store=store)
+    queue.start()
+    clock.await_waiters()
+    failed: list[str] = []
+
+    def fail(_: int, call: str) -> StoreError | None:
+        if call != "read":
+            return None
+        failed.append(call)
+        return StoreError()
+
+    store.fail_when(fail)
+    for count in (1, 2, 3):
+        clock.await_waiters()
+        clock.advance(0.6)
+        await_that(lambda n=count: len(failed) >= n)  # type: ignore[misc]
+    store.recover()
+
+    assert len(caplog.records) == 1

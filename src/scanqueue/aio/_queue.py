@@ -113,7 +113,7 @@ class AsyncScanQueue:
         traceback: TracebackType | None,
     ) -> None:
         """Shut down, with the usual timeout; a forked child's copy is left alone."""
-        if not self._core.forked:
+        if not self._core.forked:  # pragma: no branch - but in forked children
             await self.shutdown()
 
     @property
