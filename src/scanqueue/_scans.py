@@ -86,8 +86,8 @@ class Scans:
                     ended = self._record_end(table, done, now)
                 if claims and not hub.closed:
                     context = self._claim(table, now, on_worker=on_worker)
-                # A worker that wakes up wakes the next one, while there is more to do. One that is
-                # about to wait is not idle yet: it must learn that something was freed.
+                # A worker that wakes up wakes the next one, while there is more to do. Where none
+                # waits that is not asked: one that is about to looks again, which costs less.
                 makes_work = (
                     hub.idle == 0 or _rules.claimable(table, core.settings.max_running) is not None
                 )
