@@ -139,6 +139,7 @@ class ScanQueueService(Queries):
             core.recover()
             core.keeper.wake()
         with core.setting_up:
+            core.refuse_if_closed()  # a shutdown may have come in between
             if core.started:
                 return
             core.started = True  # before the first scan, which may fork

@@ -151,6 +151,29 @@ def test_what_a_failed_look_has_missed_a_later_one_sees(  # noqa: PLR0917 - fixt
     assert [r.levelno for r in caplog.records if r.levelno >= logging.ERROR] == [logging.ERROR]
 
 
+@pytest.mark.logs_errors
+@pytest.mark.parametrize(
+    ("poll_interval", "tells"),
+    [(0.5, False), (None, True)],
+    ids=["a store that is polled", "a store that tells"],
+)
+def test_while_the_store_fails_the_keeper_waits_between_two_looks(
+    make: MakeQueue,
+    shared: SharedQueue,
+    clock: FakeClock,
+    poll_interval: float | None,
+    tells: bool,
+) -> None:
+    """However long that lasts; it does not look all the time."""
+    store = FailingStore(shared.store(poll_interval=poll_interval, tells=tells))
+    make(None, store=store).start()
+    await_deadline(clock, poll_interval or 2.0)
+    store.fail("read")
+    for _ in range(5):
+        clock.advance(1)
+        await_that(lambda: [at for at in clock.deadlines() if at > clock.monotonic()])
+
+
 def test_run_pending_hears_of_a_cancel_by_another_service_without_a_start(
     make: MakeQueue, shared: SharedQueue, clock: FakeClock
 ) -> None:

@@ -6,17 +6,18 @@ import itertools
 import sys
 import threading
 from collections.abc import Callable
+from datetime import datetime
 from types import FrameType
 from typing import Any
 from uuid import UUID
 
 import pytest
 
-from scanqueue import QueueClosedError, ScanQueueService, TaskStatus
+from scanqueue import MemoryStore, QueueClosedError, ScanQueueService, StoreError, TaskStatus
 from scanqueue._shutdown import shut_down
 from scanqueue.records import Slot
 from scanqueue.stores._table import MemoryTable
-from scanqueue.testing import FakeScan, FakeScanner
+from scanqueue.testing import FakeClock, FakeScan, FakeScanner
 from tests.service.failing_store import FailingStore
 from tests.service.shared_store import SharedQueue
 from tests.service.tools import PATIENCE, Call, MakeQueue, await_that, current, is_on
@@ -79,6 +80,72 @@ def test_a_call_that_a_shutdown_overtakes_raises_and_changes_nothing(
         CALLS[name](queue, task_id)
 
     assert left == [look()]
+
+
+@pytest.mark.parametrize("name", [*CALLS, "run_pending"])
+def test_a_call_that_a_whole_shutdown_overtakes_says_that_the_queue_is_closed(
+    queue: ScanQueueService, store: FailingStore, name: str
+) -> None:
+    """Not what a closed store raises."""
+    queue.pause()
+    task_id = queue.submit_task("films")
+    calls: dict[str, Callable[[ScanQueueService, UUID], object]] = {
+        **CALLS,
+        "run_pending": lambda q, i: q.run_pending(),
+    }
+    store.before_next("write", lambda: Call(queue.shutdown).result())
+
+    with pytest.raises(QueueClosedError):
+        calls[name](queue, task_id)
+
+
+# --- stores that are opened when the queue is closed
+
+
+class InterruptedClock(FakeClock):
+    """Has something happen the next time that somebody asks it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.before_next: Callable[[], object] = lambda: None
+
+    def now(self) -> datetime:
+        """Return the moment."""
+        action, self.before_next = self.before_next, lambda: None
+        action()
+        return super().now()
+
+
+def test_a_start_that_a_shutdown_overtakes_leaves_the_store_closed(make: MakeQueue) -> None:
+    """It opens the store; nobody else would close it."""
+    clock, store = InterruptedClock(), FailingStore(MemoryStore())
+    queue = make(FakeScanner(), store=store, clock=clock)
+    clock.before_next = lambda: Call(queue.shutdown).result()
+
+    with pytest.raises(QueueClosedError):
+        queue.start()
+
+    assert store.calls.count("open") == store.calls.count("close") == 1
+
+
+def test_a_read_after_the_shutdown_of_an_unused_queue_leaves_the_store_closed(
+    make: MakeQueue, store: FailingStore
+) -> None:
+    """It answers, and holds nothing."""
+    queue = make(FakeScanner(), store=store)
+    assert queue.shutdown() is True
+
+    assert queue.list_tasks() == []
+    assert store.calls.count("open") == store.calls.count("close") == 1
+
+
+def test_of_two_shutdowns_at_once_none_logs_an_error(
+    queue: ScanQueueService, store: FailingStore
+) -> None:
+    """One closes the store while the other one is about to use it."""
+    store.before_next("write", lambda: Call(queue.shutdown).result())
+
+    assert queue.shutdown() is True
 
 
 # --- claims and endings that a shutdown overtakes
@@ -178,6 +245,46 @@ def test_whenever_the_last_scan_ends_the_store_is_closed(make: MakeQueue) -> Non
 
 
 # --- who waits, and who asks again
+
+
+def test_who_is_told_of_an_end_finds_it_counted(
+    queue: ScanQueueService, shared: SharedQueue, scanner: FakeScanner
+) -> None:
+    """Though the worker that has just recorded it has done nothing more yet."""
+    go_on = threading.Event()
+    task_id = queue.submit_task("music")
+    scan = scanner.next_scan()
+
+    def hold_worker(_: str) -> None:
+        if is_on("worker"):
+            assert go_on.wait(PATIENCE)
+
+    shared.after_commit = hold_worker
+    scan.release()
+    await_that(lambda: current(queue, task_id).is_ended)
+
+    assert queue.wait(task_id).status is TaskStatus.COMPLETED
+    assert queue.stats().ended[TaskStatus.COMPLETED] == 1
+    go_on.set()
+
+
+def test_an_end_that_could_not_be_recorded_is_not_counted(
+    queue: ScanQueueService, shared: SharedQueue
+) -> None:
+    """The commit failed: the task goes on waiting, and nothing has ended."""
+    queue.pause()
+    task_id = queue.submit_task("music")
+
+    def fail(_: str) -> None:
+        raise StoreError
+
+    shared.before_commit = fail
+    with pytest.raises(StoreError):
+        queue.cancel_task(task_id)
+    shared.before_commit = lambda _: None
+
+    stats = queue.stats()
+    assert (stats.pending, sum(stats.ended.values()), sum(stats.reasons.values())) == (1, 0, 0)
 
 
 def test_who_waits_for_what_goes_back_is_told_before_the_shutdown_returns(
