@@ -23,7 +23,7 @@ from scanqueue import (
     TaskResult,
     TaskStatus,
 )
-from scanqueue.testing import FakeClock, FakeScanner
+from scanqueue.testing import FakeClock, FakeScan, FakeScanner
 from tests.service.failing_store import FailingStore
 from tests.service.tools import (
     PATIENCE,
@@ -49,6 +49,15 @@ def store() -> FailingStore:
 def queue(make: MakeQueue, scanner: FakeScanner, store: FailingStore) -> ScanQueueService:
     """Return a service on it."""
     return make(scanner, store=store)
+
+
+@pytest.fixture
+def scan(queue: ScanQueueService, scanner: FakeScanner) -> FakeScan:
+    """Return a held scan of the library "music"."""
+    scanner.hold()
+    queue.start()
+    queue.submit_task("music")
+    return scanner.next_scan()
 
 
 def _try(calls: list[Callable[[], object]]) -> tuple[list[object], int]:
@@ -252,15 +261,12 @@ def test_a_failing_store_uses_no_processor_time(
 def test_the_ending_of_a_scan_is_tried_again(
     queue: ScanQueueService,
     store: FailingStore,
-    scanner: FakeScanner,
+    scan: FakeScan,
     clock: FakeClock,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """The slot is held until its end is recorded; the result is not lost."""
-    scanner.hold()
-    queue.start()
-    task_id = queue.submit_task("music")
-    scan = scanner.next_scan()
+    task_id = scan.task.id
     store.fail("write", "report")
     scan.report(5)
     scan.release(TaskResult(added_count=5))
@@ -283,13 +289,10 @@ def test_the_ending_of_a_scan_is_tried_again(
 
 
 def test_what_a_context_says_while_its_end_is_tried_again_changes_nothing(
-    queue: ScanQueueService, store: FailingStore, scanner: FakeScanner, clock: FakeClock
+    queue: ScanQueueService, store: FailingStore, scan: FakeScan, clock: FakeClock
 ) -> None:
     """The scan ended when its scanner returned."""
-    scanner.hold()
-    queue.start()
-    task_id = queue.submit_task("music")
-    scan = scanner.next_scan()
+    task_id = scan.task.id
     scan.report(5)
     store.fail("write")
     scan.release()
@@ -303,13 +306,10 @@ def test_what_a_context_says_while_its_end_is_tried_again_changes_nothing(
 
 
 def test_a_cancel_while_the_end_is_tried_again_wins(
-    queue: ScanQueueService, store: FailingStore, scanner: FakeScanner, clock: FakeClock
+    queue: ScanQueueService, store: FailingStore, scan: FakeScan, clock: FakeClock
 ) -> None:
     """What is not recorded has not happened; the result is kept."""
-    scanner.hold()
-    queue.start()
-    task_id = queue.submit_task("music")
-    scan = scanner.next_scan()
+    task_id = scan.task.id
     store.fail("write")
     scan.release(TaskResult(added_count=5))
     await_deadline(clock, 1.0)
@@ -322,13 +322,10 @@ def test_a_cancel_while_the_end_is_tried_again_wins(
 
 
 def test_lost_progress_is_not_tried_again(
-    queue: ScanQueueService, store: FailingStore, scanner: FakeScanner, clock: FakeClock
+    queue: ScanQueueService, store: FailingStore, scan: FakeScan, clock: FakeClock
 ) -> None:
     """The scanner is not told; the next report makes up for it."""
-    scanner.hold()
-    queue.start()
-    task_id = queue.submit_task("music")
-    scan = scanner.next_scan()
+    task_id = scan.task.id
     store.fail("report")
     scan.report(1)
     clock.advance(5)
@@ -343,13 +340,10 @@ def test_lost_progress_is_not_tried_again(
 
 
 def test_lost_progress_does_not_keep_a_cancel_from_its_work(
-    queue: ScanQueueService, store: FailingStore, scanner: FakeScanner
+    queue: ScanQueueService, store: FailingStore, scan: FakeScan
 ) -> None:
     """Nor a reader."""
-    scanner.hold()
-    queue.start()
-    task_id = queue.submit_task("music")
-    scan = scanner.next_scan()
+    task_id = scan.task.id
     scan.report(1)
     scan.report(2)
     store.fail("report")
@@ -445,13 +439,10 @@ def test_a_worker_that_waits_for_its_store_is_let_go_by_a_shutdown(
 
 
 def test_a_scan_that_ends_while_the_store_fails_is_counted_when_it_is_recorded(
-    queue: ScanQueueService, store: FailingStore, scanner: FakeScanner, clock: FakeClock
+    queue: ScanQueueService, store: FailingStore, scan: FakeScan, clock: FakeClock
 ) -> None:
     """Asked to stop by a shutdown that could not record it, it is not COMPLETED, and counted."""
-    scanner.hold()
-    queue.start()
-    task_id = queue.submit_task("music")
-    scan = scanner.next_scan()
+    task_id = scan.task.id
     scan.ignore_cancel()
     store.fail("write")
     assert Call(lambda: queue.shutdown(0)).result() is False

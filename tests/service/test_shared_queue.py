@@ -65,11 +65,10 @@ def scan(first: ScanQueueService, scanner: FakeScanner) -> FakeScan:
 
 
 def let_time_pass(clock: FakeClock, seconds: float) -> None:
-    """Let time pass in small steps, and the others go on in between."""
-    steps = round(seconds / 0.1)
-    for _ in range(steps):
+    """Let time pass in small steps, and those who waited for one go on in between."""
+    for _ in range(round(seconds / 0.1)):
         clock.advance(0.1)
-        threading.Event().wait(0.002)  # real time, for the threads that the step has woken
+        await_that(lambda: all(at > clock.monotonic() for at in clock.deadlines()))
 
 
 # --- shutting down
@@ -557,6 +556,7 @@ def test_max_running_counts_over_all_services(
     first.shutdown(0)
     assert second.run_pending() == 0
     scan.release()
+    await_that(lambda: not current(second, task_id).holds_slot)
     second.resume()
     let_time_pass(clock, 1)
 
@@ -623,8 +623,9 @@ def test_a_start_that_fails_can_be_tried_again(
         store.recover()
         task_id = queue.submit_task("music")
         call = Call(lambda q=queue, i=task_id: q.wait(i))  # type: ignore[misc]
-        let_time_pass(clock, 2)  # a worker that found the store failing tries again
-        assert call.result(2).status is TaskStatus.COMPLETED
+        while not call.is_over:  # a worker that found the store failing tries again
+            let_time_pass(clock, 0.5)
+        assert call.result().status is TaskStatus.COMPLETED
         assert Call(queue.shutdown).result() is True
 
 
