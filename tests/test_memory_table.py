@@ -56,9 +56,16 @@ class NaiveTable:
         """Return whether the slot of a library is held."""
         return any(slot.library_id == library_id for slot in self.slots)
 
-    def counts(self) -> Counts:
-        """Count everything."""
-        statuses = [row.status for row in self.rows.values()]
+    def counts(self, since: datetime | None = None) -> Counts:
+        """Count everything, but for what may be deleted."""
+        statuses = [
+            row.status
+            for row in self.rows.values()
+            if since is None
+            or row.completed_at is None
+            or row.holds_slot
+            or row.completed_at >= since
+        ]
         return Counts(
             pending=statuses.count(TaskStatus.PENDING),
             running=statuses.count(TaskStatus.RUNNING),
@@ -240,6 +247,7 @@ class TableMachine(RuleBasedStateMachine):
         for since in {row.completed_at for row in ended if row.completed_at}:
             expected = [row for row in ended if end_of(row) >= since.timestamp()]
             assert list(self.table.ended(since, None, None)) == expected
+            assert self.table.counts(since) == self.naive.counts(since)
 
     @invariant()
     def the_pending_ones_are_in_order_of_claim(self) -> None:

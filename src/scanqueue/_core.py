@@ -162,14 +162,6 @@ class Core:
         """Delete some of what is past the retention."""
         _rules.prune(table, self.window_start(now))
 
-    def prune_all(self) -> None:
-        """Delete all that is past the retention, in batches."""
-        before = self.window_start(self.now())
-        while True:
-            with self.write() as table:
-                if self.hub.closed or _rules.prune(table, before) < _rules.PRUNE_BATCH:
-                    return
-
     # --- submitting and cancelling ---
 
     def submit(

@@ -164,17 +164,16 @@ class Queries:
             return view.counts().pending
 
     def stats(self) -> QueueStats:
-        """Return the queue in numbers. O(1), but for expired tasks, which it deletes first.
+        """Return the queue in numbers. O(1 + expired tasks that no ending has deleted yet).
 
         Raises:
             StoreError: The store failed.
         """
         core = self._core
-        if not core.hub.closed:
-            core.prune_all()
         now = core.now()
         with core.read() as view:
-            counts, oldest, paused = view.counts(), view.oldest_pending(), view.paused()
+            counts = view.counts(core.window_start(now))
+            oldest, paused = view.oldest_pending(), view.paused()
         busy_workers = sum(scan.on_worker for scan in core.scans.all())
         hub = core.hub
         with hub.lock:

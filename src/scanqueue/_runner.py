@@ -30,7 +30,7 @@ def run_scan(
     core: Core,
     scan: Callable[[LibraryId, ScanContext], TaskResult],
     context: LiveContext,
-) -> BaseException | None:
+) -> SystemExit | KeyboardInterrupt | None:
     """Call the scanner of a claimed task, and note in the context how it ended.
 
     Args:
@@ -39,21 +39,23 @@ def run_scan(
         context: The scan.
 
     Returns:
-        What the scanner raised.
+        What the scanner raised to end its thread. Of other errors nothing is kept: the traceback
+        of an error holds the frames of its callers, and with them whatever the scanner had open.
     """
-    raised = None
+    leaves = None
     core.scans.enter(context)
     try:
         context.ending = _ending(scan(context.library_id, context), context)
     except BaseException as error:  # noqa: BLE001 - whatever it raises, the worker lives on
-        raised = error
+        if isinstance(error, SystemExit | KeyboardInterrupt):
+            leaves = error
         context.ending = _INDESCRIBABLE
         with suppress(BaseException):  # the error is the scanner's, and so is all it can be asked
             context.ending = _failure(error, context)
     finally:
         context.close()
         core.scans.enter(None)
-    return raised
+    return leaves
 
 
 def _ending(result: object, context: LiveContext) -> Ending:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from functools import partial
 from typing import TYPE_CHECKING
-from weakref import WeakValueDictionary
+from weakref import ref
 
-from scanqueue import _forks, _sync
+from scanqueue import _forks
 from scanqueue._clock import SystemClock
 from scanqueue._core import Core, Settings
 from scanqueue._queries import Queries, snapshots
-from scanqueue._runner import run_scan
 from scanqueue._scope import WHOLE_LIBRARY
 from scanqueue._shutdown import close_at_exit, shut_down
 from scanqueue._validate import (
@@ -25,7 +23,7 @@ from scanqueue._validate import (
     check_timeout,
     wrong_type,
 )
-from scanqueue._workers import Workers
+from scanqueue._workers import Workers, run_here
 from scanqueue.models import (
     ScanScope,
     Submission,
@@ -50,8 +48,8 @@ __all__ = ["ScanQueueService"]
 SHORTEST_RETENTION = timedelta(seconds=60)
 """An ended task is kept at least so long, so that whoever waits for it finds it."""
 
-_cores: WeakValueDictionary[int, Core] = WeakValueDictionary()
-"""The inside of the service of each store object, by the id of the store."""
+_taken_stores: dict[int, ref[TaskStore]] = {}
+"""The store objects that have, or had, a service, by their `id`, for as long as they live."""
 
 
 class ScanQueueService(Queries):
@@ -124,11 +122,8 @@ class ScanQueueService(Queries):
                 "scanner must not be None with a store that is not shared: nothing could ever run"
             )
             raise ValueError(message)
-        if id(store) in _cores:
-            message = "store must be one that no other service uses: make one for each service"
-            raise ValueError(message)
         super().__init__(Core(store, clock, settings))
-        _cores[id(store)] = self._core
+        _take_store(store)
         _forks.register(self._core)
 
     # --- starting and ending ---
@@ -361,7 +356,8 @@ class ScanQueueService(Queries):
     def run_pending(self, limit: int | None = None) -> int:
         """Run tasks on the calling thread until none can be claimed; no `start` is needed.
 
-        A `SystemExit` or `KeyboardInterrupt` of a scanner is recorded, then raised.
+        A `SystemExit` or `KeyboardInterrupt` of a scanner is recorded, then raised. While the
+        store fails to record the end of a scan, it tries again, as workers do, and does not return.
 
         Args:
             limit: Run at most this many; None: all.
@@ -385,25 +381,19 @@ class ScanQueueService(Queries):
             message = "run_pending() must not be called inside a scanner: it would nest scans"
             raise RuntimeError(message)
         core.refuse_if_closed()
-        count = 0
-        if core.store.shared:
-            core.keeper.wake()  # which hears of cancels by other processes
-        context = core.scans.turn(None, claims=limit != 0)
-        while context is not None:
-            raised = run_scan(core, self._scan, context)
-            count += 1
-            leaves = isinstance(raised, SystemExit | KeyboardInterrupt)
-            turn = partial(core.scans.turn, claims=not leaves and count != limit)
-            try:
-                context = core.persist(turn, context)
-            except BaseException:  # Ctrl-C, while the store fails: somebody must go on trying
-                finish = partial(core.scans.turn, claims=False)
-                arguments = (finish, context)
-                _sync.Thread(target=core.persist, args=arguments, daemon=True).start()
-                raise
-            if leaves and raised is not None:
-                raise raised
-        return count
+        return run_here(core, self._scan, limit)
+
+
+def _take_store(store: TaskStore) -> None:
+    """Mark a store as the one of a service, for good."""
+    key = id(store)
+    try:
+        mark = ref(store, lambda _: _taken_stores.pop(key, None))
+    except TypeError:
+        wrong_type("store", store, "weakly referenceable (in __slots__, add '__weakref__')")
+    if _taken_stores.setdefault(key, mark) is not mark:
+        message = "store must be one that no other service was made with: make one for each"
+        raise ValueError(message)
 
 
 def _as_function(

@@ -1,7 +1,8 @@
-"""The threads that claim tasks and run them."""
+"""Who runs the tasks: threads that claim them one after the other, or the caller's."""
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from scanqueue import _sync
@@ -83,3 +84,41 @@ class Workers:
                 return context
             hub.wait_for_work(core.clock, seen)
         return None
+
+
+def run_here(
+    core: Core, scan: Callable[[LibraryId, ScanContext], TaskResult], limit: int | None
+) -> int:
+    """Run tasks on the calling thread until none can be claimed.
+
+    Args:
+        core: Whose tasks to run.
+        scan: The scanner.
+        limit: Run at most this many; None: all.
+
+    Returns:
+        How many ran.
+
+    Raises:
+        SystemExit: A scanner raised it; it was recorded.
+        KeyboardInterrupt: The same, or somebody pressed Ctrl-C.
+        StoreError: The store failed before a scan began.
+    """
+    count = 0
+    if core.store.shared:
+        core.keeper.wake()  # which hears of cancels by other processes
+    context = core.scans.turn(None, claims=limit != 0)
+    while context is not None:
+        leaves = run_scan(core, scan, context)
+        count += 1
+        turn = partial(core.scans.turn, claims=leaves is None and count != limit)
+        try:
+            context = core.persist(turn, context)
+        except BaseException:  # Ctrl-C, while the store fails: somebody must go on trying
+            finish = partial(core.scans.turn, claims=False)
+            arguments = (finish, context)
+            _sync.Thread(target=core.persist, args=arguments, daemon=True).start()
+            raise
+        if leaves is not None:
+            raise leaves
+    return count

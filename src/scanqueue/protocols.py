@@ -162,8 +162,13 @@ class TaskView(Protocol):
     def paused(self) -> bool:
         """Return whether new scans are held back. O(1)."""
 
-    def counts(self) -> Counts:
-        """Return how many of each there are: kept, not counted. O(1)."""
+    def counts(self, since: datetime | None = None) -> Counts:
+        """Return how many of each there are: kept, not counted. O(1 + left out).
+
+        Args:
+            since: Leave out the ended tasks that `delete_ended` would delete before this moment;
+                None: count those too.
+        """
 
     def get(self, task_id: UUID) -> TaskRecord | None:
         """Return the task, or None. O(log n)."""

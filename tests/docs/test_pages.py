@@ -11,6 +11,7 @@ import scanqueue.aio
 import scanqueue.protocols
 import scanqueue.testing
 import scanqueue.wire
+from scanqueue.wire._problems import _PROBLEMS
 from tests.docs.examples import ROOT
 
 DOCS = ROOT / "docs"
@@ -112,10 +113,10 @@ def test_the_reference_lists_every_type_of_problem() -> None:
     """A client reads `type`, so each is written down."""
     page = (DOCS / "reference" / "wire.md").read_text("utf-8")
     listed = re.findall(r"^\| `urn:scanqueue:([a-z-]+)` \| (.+) \|$", page, re.MULTILINE)
-    slugs = {slug for slug, _ in scanqueue.wire._PROBLEMS.values()}
+    slugs = {slug for slug, _ in _PROBLEMS.values()}
     assert sorted(slug for slug, _ in listed) == sorted(slugs)
     texts = dict(listed)
-    for kind, (slug, _) in scanqueue.wire._PROBLEMS.items():
+    for kind, (slug, _) in _PROBLEMS.items():
         assert f"`{kind.__name__}`" in texts[slug] or kind is BaseException
 
 

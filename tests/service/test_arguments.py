@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from fractions import Fraction
@@ -298,6 +299,31 @@ def test_one_store_object_serves_one_service() -> None:
     assert run_one(queue).status is TaskStatus.COMPLETED
 
 
+def test_a_store_of_a_service_that_is_gone_is_not_taken_over() -> None:
+    """Its tasks would be, too: a store object serves one service in all its life."""
+    store = MemoryStore()
+    queue = ScanQueueService(scan_nothing, store=store)
+    queue.submit_task("music")
+    del queue
+    gc.collect()
+
+    with pytest.raises(ValueError, match="store"):
+        ScanQueueService(scan_nothing, store=store)
+
+
+def test_a_store_that_cannot_be_marked_is_refused() -> None:
+    """The error says what it lacks."""
+
+    class Unmarkable:
+        __slots__ = ()
+        durable = shared = False
+        progress_interval, poll_interval = 0.1, None
+        open = close = after_fork = read = write = dead_owners = attach = print
+
+    with pytest.raises(TypeError, match="store must be weakly referenceable"):
+        ScanQueueService(scan_nothing, store=Unmarkable())  # type: ignore[arg-type]
+
+
 def test_a_refused_service_does_not_take_the_store() -> None:
     """What raised has taken nothing."""
     store = MemoryStore()
@@ -367,6 +393,7 @@ def test_members_are_taken_and_equal_values_are_not(queue: ScanQueueService) -> 
         queue.submit("a", -1)  # type: ignore[arg-type]
 
 
+@pytest.mark.logs_errors
 def test_an_async_scanner_is_told_when_it_runs(make: MakeQueue) -> None:
     """A coroutine function is callable; what it returns is no result."""
 

@@ -14,6 +14,7 @@ import pytest
 from scanqueue import (
     EndReason,
     LibraryId,
+    MemoryStore,
     QueueClosedError,
     ScanContext,
     ScanQueueService,
@@ -25,7 +26,7 @@ from scanqueue import (
     TaskStatus,
     WhenRunning,
 )
-from tests.service.tools import PATIENCE, Call, current
+from tests.service.tools import PATIENCE, Call, current, scan_nothing
 
 COMPLETED, CANCELLED = TaskStatus.COMPLETED, TaskStatus.CANCELLED
 
@@ -317,6 +318,20 @@ def test_without_a_scan_a_shutdown_leaves_none_behind() -> None:
         answers.append(queue.shutdown(0))
 
     assert answers.count(False) == 0
+
+
+def test_of_services_made_on_one_store_at_once_one_gets_it() -> None:
+    """The others are told."""
+    for _ in range(50):
+        store = MemoryStore()
+        made: list[ScanQueueService] = []
+
+        def make(store: MemoryStore = store, made: list[ScanQueueService] = made) -> None:
+            with suppress(ValueError):
+                made.append(ScanQueueService(scan_nothing, store=store))
+
+        together(*[make] * 4)
+        assert len(made) == 1
 
 
 def test_workers_are_counted_from_the_start_on() -> None:

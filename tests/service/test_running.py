@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import inspect
 import logging
 import threading
+import weakref
 from collections.abc import Iterator
 from datetime import timedelta
 
@@ -232,6 +234,7 @@ def test_run_pending_is_refused_after_shutdown(queue: ScanQueueService) -> None:
             queue.run_pending(limit)
 
 
+@pytest.mark.logs_errors
 @pytest.mark.parametrize(
     "error", [SystemExit(3), KeyboardInterrupt()], ids=lambda e: type(e).__name__
 )
@@ -353,6 +356,7 @@ class OwnError(Exception):
     """An error of a scanner."""
 
 
+@pytest.mark.logs_errors
 @pytest.mark.parametrize(
     ("error", "text"),
     [
@@ -394,11 +398,13 @@ def test_whatever_a_scanner_raises_fails_its_task_and_no_worker(
     assert len(set(seen)) == 1, "it is the same worker"
 
 
+@pytest.mark.logs_errors
 def test_an_error_without_a_message_is_its_type(make: MakeQueue) -> None:
     """No dangling colon."""
     assert run_one(make(raising(OwnError()))).error in ("OwnError", "OwnError: ")
 
 
+@pytest.mark.logs_errors
 @pytest.mark.parametrize(
     ("text", "shown"),
     [
@@ -417,6 +423,7 @@ def test_error_texts_are_made_storable(make: MakeQueue, text: str, shown: str) -
     assert error.encode().decode() == error
 
 
+@pytest.mark.logs_errors
 @pytest.mark.parametrize("filler", ["x", "é", "\n", "\udce9"], ids=ascii)
 def test_error_texts_are_cut_to_4096_characters(make: MakeQueue, filler: str) -> None:
     """Long ones are cut, escapes included."""
@@ -441,6 +448,7 @@ class UnprintableError(Exception):
         raise self.failure
 
 
+@pytest.mark.logs_errors
 @pytest.mark.parametrize(
     "failure",
     [ValueError("no text"), SystemExit(1), KeyboardInterrupt(), ScanCancelled()],
@@ -476,6 +484,28 @@ def test_a_subclass_of_the_result_is_kept_as_a_plain_one(make: MakeQueue) -> Non
     assert task.result == TaskResult(added_count=3)
 
 
+def test_what_a_failed_scan_held_is_free_at_once(make: MakeQueue) -> None:
+    """No cycle keeps its frames, and all they hold, until the garbage collector comes by."""
+    held: list[weakref.ref[object]] = []
+
+    class Catalogue:
+        pass
+
+    def scan(library_id: LibraryId, context: ScanContext) -> TaskResult:
+        catalogue = Catalogue()
+        held.append(weakref.ref(catalogue))
+        raise LibraryUnavailable  # of which the log keeps no traceback
+
+    queue = make(scan)
+    gc.disable()
+    try:
+        run_one(queue)
+        assert held[0]() is None
+    finally:
+        gc.enable()
+
+
+@pytest.mark.logs_errors
 @pytest.mark.parametrize(
     ("value", "part"),
     [
@@ -501,6 +531,7 @@ def test_anything_but_a_result_fails_the_task_with_a_message_that_says_so(
     assert task.result is None
 
 
+@pytest.mark.logs_errors
 def test_a_coroutine_fails_the_task_and_is_named(make: MakeQueue) -> None:
     """An async scanner is a mistake that the message explains; it is closed, so nothing warns."""
     made: list[object] = []
@@ -521,6 +552,7 @@ def test_a_coroutine_fails_the_task_and_is_named(make: MakeQueue) -> None:
     assert inspect.getcoroutinestate(made[0]) == inspect.CORO_CLOSED
 
 
+@pytest.mark.logs_errors
 def test_a_generator_is_not_a_result(make: MakeQueue) -> None:
     """A scanner with a `yield` in it fails, and says what it returned."""
 
@@ -559,6 +591,7 @@ def _logged(caplog: pytest.LogCaptureFixture, task: ScanTask) -> logging.LogReco
     return record
 
 
+@pytest.mark.logs_errors
 @pytest.mark.parametrize("error", [OwnError("bad"), SystemExit(2)], ids=lambda e: type(e).__name__)
 def test_the_traceback_goes_to_the_log(
     make: MakeQueue, caplog: pytest.LogCaptureFixture, error: BaseException
@@ -574,6 +607,7 @@ def test_the_traceback_goes_to_the_log(
     assert task.error not in record.msg
 
 
+@pytest.mark.logs_errors
 def test_a_wrong_result_is_logged(make: MakeQueue, caplog: pytest.LogCaptureFixture) -> None:
     """There is no traceback to show, but somebody must see it."""
     _logged(caplog, run_one(make(returning(None))))
@@ -619,6 +653,7 @@ def broken_log() -> Iterator[None]:
     logger.removeHandler(handler)
 
 
+@pytest.mark.logs_errors
 @pytest.mark.usefixtures("broken_log")
 @pytest.mark.parametrize("scan", [raising(OwnError()), returning(None)], ids=["raises", "wrong"])
 def test_a_log_that_raises_ends_no_worker(make: MakeQueue, scan: object) -> None:

@@ -9,6 +9,7 @@ import pytest
 from scanqueue import (
     EndReason,
     LibraryUnavailable,
+    MemoryStore,
     QueueStats,
     ScanQueueService,
     ScanScope,
@@ -18,6 +19,7 @@ from scanqueue import (
     WhenRunning,
 )
 from scanqueue.testing import FakeClock, FakeScanner
+from tests.service.failing_store import FailingStore
 from tests.service.tools import MakeQueue, await_that, raising, run_one, scan_nothing
 
 
@@ -40,6 +42,7 @@ def test_an_empty_queue_is_all_zero(queue: ScanQueueService) -> None:
     )
 
 
+@pytest.mark.logs_errors
 def test_it_counts_what_is_in_the_queue(make: MakeQueue, scanner: FakeScanner) -> None:
     """Each task by its status; stopping ones among the cancelled, too."""
     scanner.hold("running", "stopping", "failed")
@@ -98,6 +101,7 @@ def test_it_counts_what_was_submitted_by_outcome(
     }
 
 
+@pytest.mark.logs_errors
 @pytest.mark.parametrize(
     ("error", "reason"),
     [(ValueError(), EndReason.ERROR), (LibraryUnavailable(), EndReason.UNAVAILABLE)],
@@ -119,6 +123,25 @@ def test_it_counts_what_ended_by_status_and_reason(
     assert stats.reasons[reason] == stats.reasons[EndReason.REQUESTED] == 1
     assert sum(stats.reasons.values()) == 2
     assert (stats.failed, stats.cancelled) == (0, 0), "what is past the retention is not counted"
+
+
+@pytest.mark.logs_errors
+def test_it_only_reads(make: MakeQueue) -> None:
+    """Expired tasks are not counted; the next ending deletes them, not the question."""
+    clock = FakeClock()
+    store = FailingStore(MemoryStore())
+    queue = make(scan_nothing, store=store, clock=clock)
+    for number in range(3):
+        queue.cancel_task(queue.submit_task(number))
+    clock.advance(23 * 3600)
+    queue.cancel_task(queue.submit_task("late"))
+    clock.advance(2 * 3600)
+    store.fail("write")
+
+    stats = queue.stats()
+
+    assert stats.cancelled == 1
+    assert set(store.calls) == {"read"}
 
 
 def test_a_cancelled_scan_is_counted_once(queue: ScanQueueService, scanner: FakeScanner) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import deque
 from heapq import merge
 from operator import attrgetter
 from typing import TYPE_CHECKING
@@ -16,44 +16,57 @@ if TYPE_CHECKING:
 
 _rank = attrgetter("rank")
 
+_SLACK = 64
+"""How many ranks of tasks that are gone are kept before it is worth to look for them."""
+
 
 class Lane:
     """Tasks by rank, where most come in order of it.
 
-    Those that do go to an `OrderedDict` (O(1), and not a `dict`, whose first key takes longer to
-    find the more were deleted before it). Upgrades and tasks that come back are out of order: a
-    small sorted dict takes them (O(log n)).
+    Those that do are found by their rank in a dict, and in order through a queue of the ranks.
+    (A dict alone keeps the order, too, but takes longer to find its first key the more were
+    deleted before it; an `OrderedDict` takes 60 bytes more for each task.) The rank of a task
+    that was taken out of the middle stays in the queue until it comes to the front, or until
+    half of the queue is such. Upgrades and tasks that come back are out of order: a small sorted
+    dict takes them (O(log n)).
 
     Thread-safety: none; the table's owner guards it.
     """
 
-    __slots__ = ("_in_order", "_last_rank", "_late")
+    __slots__ = ("_in_order", "_late", "_ranks")
 
     def __init__(self) -> None:
-        self._in_order: OrderedDict[int, TaskRecord] = OrderedDict()
+        self._ranks: deque[int] = deque()
+        self._in_order: dict[int, TaskRecord] = {}
         self._late: SortedDict[int, TaskRecord] = SortedDict()
-        self._last_rank = -1
 
     def put(self, task: TaskRecord) -> None:
         """Add a task, or replace the one of its rank. O(1) if it is the youngest, else O(log n)."""
         rank = task.rank
-        if rank > self._last_rank:
-            self._last_rank = rank
+        if rank in self._in_order:
             self._in_order[rank] = task
-        elif rank in self._in_order:
+        elif not self._ranks or rank > self._ranks[-1]:
             self._in_order[rank] = task
+            self._ranks.append(rank)
         else:
             self._late[rank] = task
 
     def remove(self, rank: int) -> None:
-        """Take the task of a rank out. O(1), O(log n) if it came late."""
-        if self._in_order.pop(rank, None) is None:
+        """Take the task of a rank out. O(1) amortised, O(log n) if it came late."""
+        tasks, ranks = self._in_order, self._ranks
+        if tasks.pop(rank, None) is None:
             del self._late[rank]
+            return
+        while ranks and ranks[0] not in tasks:
+            ranks.popleft()
+        if len(ranks) > 2 * len(tasks) + _SLACK:
+            self._ranks = deque(rank for rank in ranks if rank in tasks)
 
     def __bool__(self) -> bool:
         return bool(self._in_order or self._late)
 
     def __iter__(self) -> Iterator[TaskRecord]:
         """Yield the tasks, lowest rank first."""
-        in_order = self._in_order.values()
-        return iter(merge(in_order, self._late.values(), key=_rank) if self._late else in_order)
+        tasks = self._in_order
+        in_order = (tasks[rank] for rank in self._ranks if rank in tasks)
+        return merge(in_order, self._late.values(), key=_rank) if self._late else in_order

@@ -67,8 +67,12 @@ class MemoryTable:
     def paused(self) -> bool:
         return self._paused
 
-    def counts(self) -> Counts:
+    def counts(self, since: datetime | None = None) -> Counts:
         by_status = self._by_status
+        if since is not None and self._expiring and self._expiring[0][0] < since:
+            by_status = by_status.copy()
+            for key in self._expired(since):
+                by_status[self._tasks[key].status] -= 1
         return Counts(
             pending=by_status[_PENDING],
             running=by_status[_RUNNING],
@@ -78,6 +82,16 @@ class MemoryTable:
             stopping=self._stopping,
             slots=len(self._slots),
         )
+
+    def _expired(self, before: datetime) -> Iterator[int]:
+        """Yield what `delete_ended` would delete, in no order. O(yielded)."""
+        expiring = self._expiring
+        places = [0]
+        while places:
+            place = places.pop()
+            if place < len(expiring) and expiring[place][0] < before:
+                yield expiring[place][1]
+                places += (2 * place + 1, 2 * place + 2)  # it is a heap: they are not earlier
 
     def get(self, task_id: UUID) -> TaskRecord | None:
         return self._tasks.get(task_id.int)
