@@ -74,12 +74,9 @@ class DatabaseFile:
             sqlite3.Error: SQLite refused.
         """
         connection = self._connect("mode=rw")
+        pragma = "query_only = ON" if read_only else "journal_mode = WAL"
         try:
-            if read_only:
-                connection.execute("PRAGMA query_only = ON")
-            elif connection.execute("PRAGMA journal_mode = WAL").fetchone() != ("wal",):
-                message = "the write-ahead log cannot be used here"
-                raise sqlite3.OperationalError(message)
+            connection.execute(f"PRAGMA {pragma}")
         except BaseException:
             connection.close()
             raise

@@ -9,12 +9,12 @@ It is NULL while a task is active, and in a record that was set aside as unreada
 
 from __future__ import annotations
 
-import sqlite3
 from typing import TYPE_CHECKING
 
 from scanqueue.errors import StoreCorruptError, StoreVersionError
 
 if TYPE_CHECKING:
+    import sqlite3
     from collections.abc import Sequence
 
 APPLICATION_ID = 0x53635175

@@ -8,7 +8,6 @@ question is answered from an index.
 from __future__ import annotations
 
 import sqlite3
-from datetime import UTC, datetime
 from logging import ERROR, getLogger
 from typing import TYPE_CHECKING
 
@@ -30,6 +29,7 @@ from scanqueue.stores._sqlite_state import load
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from datetime import datetime
     from typing import Any, TypeVar
     from uuid import UUID
 
@@ -41,8 +41,6 @@ if TYPE_CHECKING:
     T = TypeVar("T")
 
 logger = getLogger(__name__)
-
-_BEGINNING = datetime.min.replace(tzinfo=UTC)
 
 _COLUMNS = ", ".join((*FIXED_COLUMNS, *CHANGING_COLUMNS))
 
@@ -129,18 +127,18 @@ class SQLiteView:
     def paused(self) -> bool:
         return self.state.paused
 
-    def counts(self, since: datetime = _BEGINNING) -> Counts:
+    def counts(self, since: datetime | None = None) -> Counts:
         counts = self.state.counts()
+        if since is None:
+            return counts
         row = self._connection.execute(COUNT_EXPIRED, (to_microseconds(since),)).fetchone()
-        completed, failed, cancelled = map(int, row)
-        if completed or failed or cancelled:
-            return attrs.evolve(
-                counts,
-                completed=counts.completed - completed,
-                failed=counts.failed - failed,
-                cancelled=counts.cancelled - cancelled,
-            )
-        return counts
+        completed, failed, cancelled = row
+        return attrs.evolve(
+            counts,
+            completed=counts.completed - int(completed),
+            failed=counts.failed - int(failed),
+            cancelled=counts.cancelled - int(cancelled),
+        )
 
     def get(self, task_id: UUID) -> TaskRecord | None:
         return self._record(GET, (task_id.bytes,))
@@ -249,9 +247,7 @@ class SQLiteTable(SQLiteView):
     def replace(self, old: TaskRecord, new: TaskRecord) -> None:
         changes: dict[str, Any] = {"revision": new.revision}
         pairs = zip(CHANGING_COLUMNS, encode_changing(new), encode_changing(old), strict=True)
-        for column, value, was in pairs:
-            if value != was:
-                changes[column] = value
+        changes |= {column: value for column, value, was in pairs if value != was}
         if new.status.is_ended and not old.status.is_ended:
             assert new.completed_at is not None
             changes["ended_by"] = self._latest_end(to_microseconds(new.completed_at))
@@ -309,6 +305,7 @@ class SQLiteTable(SQLiteView):
         else:
             self._connection.execute("DELETE FROM slots WHERE seq = ?", (number,))
         self._count_again()
+        self.next_revision()  # nobody's, but who polls for it looks again
 
     def _count_again(self) -> None:
         """Count everything, since nobody knows what the record counted as. O(n), and rare."""
