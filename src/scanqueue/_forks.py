@@ -53,8 +53,8 @@ def register_holder(holder: Holder) -> None:
 def _hold_all() -> None:
     # In the same order for all, so that two threads that fork do not wait for each other.
     for holder in sorted(_holders, key=id):
-        holder.before_fork()
         _held.append(holder)
+        holder.before_fork()
 
 
 def _let_all_go() -> None:

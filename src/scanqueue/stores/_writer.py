@@ -33,8 +33,10 @@ class Writer:
         self._reported = reported
         self._connection: sqlite3.Connection | None = None
         self._synchronous = ""
+        self._others: object = None
+        """What SQLite changes when another connection writes."""
         self._saved: QueueState | None = None
-        """The queue as a whole, as the database has it; None: nothing is open."""
+        """The queue as a whole, as it was last committed; None: not known."""
         self._kept: QueueState | None = None
         """The same, after the blocks that ended well."""
         self._table: SQLiteTable | None = None
@@ -60,10 +62,21 @@ class Writer:
                 connection.execute(f"PRAGMA synchronous = {synchronous}")
                 self._synchronous = synchronous
             connection.execute("BEGIN IMMEDIATE")
-            self._saved = self._kept = load(connection, self._file.path)
+            self._kept = self._load(connection)
         except sqlite3.Error as error:
             self.rollback()
             raise explain(error, self._file.path) from error
+        except StoreError:
+            self.rollback()
+            raise
+
+    def _load(self, connection: sqlite3.Connection) -> QueueState:
+        """Return the queue as a whole, from the last time where nobody else has written since."""
+        (others,) = connection.execute("PRAGMA data_version").fetchone()
+        if self._saved is None or others != self._others:
+            self._saved = load(connection, self._file.path)
+            self._others = others
+        return self._saved
 
     def enter(self, *, alone: bool) -> SQLiteTable:
         """Begin a block in the transaction, and return its table.
@@ -137,11 +150,11 @@ class Writer:
         assert self._connection is not None
         assert self._kept is not None
         try:
-            if self._kept != self._saved:
+            if self._kept is not self._saved and self._kept != self._saved:
                 self._kept.save(self._connection)
             self._file.check_identity()
             self._connection.execute("COMMIT")
-            self._saved = None
+            self._saved = self._kept
         except sqlite3.Error as error:
             self.rollback()
             raise explain(error, self._file.path) from error
@@ -171,6 +184,7 @@ class Writer:
     def close(self) -> None:
         """Close the connection; the next `begin` opens another one."""
         connection, self._connection = self._connection, None
+        self._saved = None
         if connection is not None:
             with suppress(sqlite3.Error):
                 connection.close()

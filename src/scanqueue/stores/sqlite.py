@@ -30,8 +30,9 @@ __all__ = ["SQLiteStore"]
 _FORK_PATIENCE = 1.0
 """Seconds that a fork waits for transactions of other threads."""
 
-_left_open: Final[list[object]] = []
-"""Connections of a parent process. To close them here would take the parent's locks away."""
+_left_open: Final[dict[str, list[object]]] = {}
+"""What the parent of this process had open when it forked, by file: not to be closed here, since
+that would take the parent's locks away, and not to be used."""
 
 
 class SQLiteStore:
@@ -85,7 +86,7 @@ class SQLiteStore:
             )
             raise StoreError(message)
         self.durability: str = durability
-        self._liveness: Liveness | None = None
+        self._is_held = self._is_quiet = True
         self._begin()
         _forks.register_holder(self)
 
@@ -98,9 +99,11 @@ class SQLiteStore:
         self._writer = Writer(self._file, reported, full=self.durability == "full")
         self._writers: Writers[SQLiteTable] = Writers(self._writer)
         self._readers = Readers(self._file, reported)
+        self._liveness: Liveness | None = None
         self._is_open = False
         # At exit nothing is closed: a daemon thread may be at work, and SQLite needs no closing.
-        self._closing = weakref.finalize(self, _close, self._writer, self._readers)
+        self._signs: list[Liveness] = []
+        self._closing = weakref.finalize(self, _close, self._writer, self._readers, self._signs)
         self._closing.atexit = False
 
     def open(self, owner: OwnerId, first_revision: int) -> None:
@@ -118,18 +121,26 @@ class SQLiteStore:
             StoreBusyError: Another process holds it locked.
             StoreError: The path leads to no file that can be used.
         """
+        if self._file.path in _left_open:  # pragma: no cover - in forked children only
+            message = (
+                f"the queue in {self.path!r} was in use when this process was forked; use it in a"
+                " process that is started anew, or fork earlier"
+            )
+            raise StoreError(message)
         self._file.open(first_revision)
         try:
-            self._liveness = Liveness(self._file.path, owner)
+            sign = Liveness(self._file.path, owner)
         except OSError as error:
             raise explain(error, self._file.path) from error
         try:
             with Reading(self._readers) as view:
                 owners = {slot.owner for slot in view.slots()}
-            self._liveness.remove_abandoned(owners)
+            sign.remove_abandoned(owners)
         except BaseException:
-            self._liveness.give_up()
+            sign.give_up()
             raise
+        self._signs.append(sign)
+        self._liveness = sign
         self._is_open = True
 
     def close(self) -> None:
@@ -199,30 +210,35 @@ class SQLiteStore:
 
     def before_fork(self) -> None:
         """Close all connections; they are opened again at the next use."""
-        self._holds = self._writers.hold(_FORK_PATIENCE)
-        if self._holds:
+        self._is_held = self._is_quiet = False
+        self._is_held = self._writers.hold(_FORK_PATIENCE)
+        if self._is_held:
             self._writer.close()
-        self._readers.hold(_FORK_PATIENCE)
+        self._is_quiet = self._readers.hold(_FORK_PATIENCE) and self._is_held
 
     def after_fork_in_parent(self) -> None:
         """Let writers and readers in again."""
         self._readers.let_go()
-        if self._holds:
+        if self._is_held:
             self._writers.let_go()
 
-    def after_fork(self) -> None:
+    def after_fork(self) -> None:  # pragma: no cover - runs in forked children only
         """Begin anew in a forked child; the locks and open files are the parent's."""
-        self._closing.detach()
-        _left_open.append((self._writer.forget(), self._readers.forget()))
+        if not self._is_quiet:  # somebody read or wrote for too long
+            left_open = _left_open.setdefault(self._file.path, [])
+            left_open += (self._writer.forget(), self._readers.forget())
         if self._liveness is not None:
             self._liveness.forget()
-            self._liveness = None
+        self._closing.detach()
         self._begin()
 
 
-def _close(writer: Writer, readers: Readers) -> None:
+def _close(writer: Writer, readers: Readers, signs: list[Liveness]) -> None:
+    """Give up what a forgotten store holds."""
     writer.close()
     readers.close()
+    for sign in signs:
+        sign.give_up()
 
 
 def _check_path(path: object) -> str:
