@@ -165,17 +165,20 @@ class Writer:
     def rollback(self) -> None:
         """Take all back, if a transaction is open; the connection is good for the next one."""
         self._is_marked = False
-        self._saved = None
         connection = self._connection
-        if connection is not None and connection.in_transaction:
+        if connection is not None:
             try:
-                connection.execute("ROLLBACK")
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
             except sqlite3.Error:
                 self.close()
 
     def is_open(self) -> bool:
         """Return whether a transaction is open."""
-        return self._connection is not None and self._connection.in_transaction
+        try:
+            return self._connection is not None and self._connection.in_transaction
+        except sqlite3.Error:  # somebody has closed it
+            return False
 
     def explain(self, error: BaseException) -> BaseException:
         """Return what a caller is to see in the place of an error of SQLite."""
