@@ -140,6 +140,11 @@ class GatedStore(MemoryStore):
         if self.holds_up_after:
             self._pass_gate()
 
+    def prune(self, before: datetime) -> None:
+        """Delete what has ended before a moment, as any other ending does, and tell nobody."""
+        with self.write() as table:
+            assert table.delete_ended(before, 1) == 1
+
     def _pass_gate(self) -> None:
         if threading.current_thread().name.startswith(self.gated_threads):
             if not self.gate.is_set():
@@ -655,7 +660,7 @@ def test_a_task_that_is_pruned_when_its_scanner_has_returned_is_not_waited_for_f
             scan.release()
             await store.until_blocked()
             await until(lambda: not service._core.scans.all())
-            assert (await queue.stats()).cancelled == 0  # it prunes, and tells nobody
+            store.prune(clock.now())
             store.gate.set()
             with pytest.raises(TaskNotFoundError):
                 await quiet
@@ -683,7 +688,7 @@ def test_a_task_that_ended_and_was_pruned_while_the_store_hung_is_not_waited_for
             scan.release()
             await until(lambda: service.get_task(task_id).is_ended)  # type: ignore[union-attr]
             clock.advance(25 * 60 * 60)
-            assert (await queue.stats()).completed == 0  # it prunes, and tells nobody
+            store.prune(clock.now())
             store.gate.set()
             with pytest.raises(TaskNotFoundError):
                 await waiter

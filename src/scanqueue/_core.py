@@ -21,7 +21,7 @@ from scanqueue.errors import QueueClosedError, TaskNotFoundError
 from scanqueue.models import SubmitOutcome, TaskStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
     from contextlib import AbstractContextManager
     from uuid import UUID
 
@@ -130,6 +130,8 @@ class Core:
                 self.store.open(self.owner, first_revision)
                 self.store.attach(self.keeper.look)
                 self.ready = True
+                if self.retired:  # for a reader that came after the shutdown
+                    self.store.close()
 
     def read(self) -> AbstractContextManager[TaskView]:
         """Return one moment of the queue, with the progress of its scans up to date."""
@@ -144,6 +146,58 @@ class Core:
         if not self.ready:
             self.open()
         return self.store.write()
+
+    def change(self, rule: Callable[[TaskTable], T]) -> T:
+        """Run a rule in a transaction of a queue that is open, from its begin to its commit.
+
+        Raises:
+            QueueClosedError: The queue was shut down; a shutdown that is over has closed the store.
+            StoreError: The store failed.
+        """
+        try:
+            with self.write() as table:
+                self.refuse_if_closed()
+                return rule(table)
+        except Exception:
+            self.refuse_if_closed()
+            raise
+
+    def end(
+        self, rule: Callable[[TaskTable], list[TaskRecord]], *, while_open: bool = False
+    ) -> list[TaskRecord]:
+        """Run a rule that ends tasks, count them, and tell their scanners and everybody else.
+
+        Args:
+            rule: What returns the tasks that it ended.
+            while_open: Whether the queue must be open, as for `change`.
+
+        Raises:
+            QueueClosedError: It must be, and is not.
+            StoreError: The store failed.
+        """
+        counted: list[TaskRecord] = []
+
+        def end_and_count(table: TaskTable) -> list[TaskRecord]:
+            tasks = rule(table)
+            self.hub.count_ended(tasks)
+            counted.extend(tasks)
+            return tasks
+
+        try:
+            if while_open:
+                tasks = self.change(end_and_count)
+            else:
+                with self.write() as table:
+                    tasks = end_and_count(table)
+        except BaseException:
+            self.hub.count_ended(counted, by=-1)
+            raise
+        for task in tasks:
+            context = self.scans.of_task(task.id)
+            if context is not None:
+                context.stop()
+        self.wake()
+        return tasks
 
     def refuse_if_forked(self) -> None:
         """Raise if this is a forked child's copy of a service that was started."""
@@ -190,9 +244,8 @@ class Core:
         if joined is not None:
             task, outcome = joined, SubmitOutcome.JOINED
         else:
-            with self.write() as table:
-                self.refuse_if_closed()
-                task, outcome = _rules.submit(
+            task, outcome = self.change(
+                lambda table: _rules.submit(
                     table,
                     library_id,
                     priority,
@@ -202,6 +255,7 @@ class Core:
                     new_id=new_task_id,
                     max_pending=self.settings.max_pending,
                 )
+            )
         with hub.lock:
             hub.submitted[outcome] += 1
             if outcome is not SubmitOutcome.JOINED:
@@ -213,12 +267,13 @@ class Core:
         self.refuse_if_closed()
         self.publisher.publish_before_end(self.scans.of_task(task_id))
         now = self.now()
-        with self.write() as table:
-            self.refuse_if_closed()
+
+        def cancel(table: TaskTable) -> list[TaskRecord]:
             task = _rules.cancel(table, task_id, now=now)
             self.prune(table, now)
-        self.tell_ended([task])
-        return task
+            return [task]
+
+        return self.end(cancel, while_open=True)[0]
 
     def cancel_library(self, library_id: LibraryId) -> list[TaskRecord]:
         """Cancel the active tasks of a library in one transaction."""
@@ -227,29 +282,18 @@ class Core:
             if context.library_id == library_id:
                 self.publisher.publish_before_end(context)
         now = self.now()
-        with self.write() as table:
-            self.refuse_if_closed()
+
+        def cancel(table: TaskTable) -> list[TaskRecord]:
             tasks = _rules.cancel_library(table, library_id, now=now)
             self.prune(table, now)
-        self.tell_ended(tasks)
-        return tasks
+            return tasks
 
-    def tell_ended(self, tasks: Iterable[TaskRecord]) -> None:
-        """Tell the scanners of tasks that were ended, and everybody else."""
-        for task in tasks:
-            context = self.scans.of_task(task.id)
-            if context is not None:
-                context.stop()
-        with self.hub.lock:
-            self.hub.count_ended(*tasks)
-            self.hub.tell()
+        return self.end(cancel, while_open=True)
 
     def set_paused(self, paused: bool) -> None:  # noqa: FBT001 - a state, not a switch
         """Hold new scans back, or no longer."""
         self.refuse_if_closed()
-        with self.write() as table:
-            self.refuse_if_closed()
-            table.set_paused(paused)
+        self.change(lambda table: table.set_paused(paused))
         with self.hub.lock:
             self.hub.tell_all()
 
@@ -374,10 +418,12 @@ class Core:
         dead = self.store.dead_owners(others) if others else ()
         if dead:
             now = self.now()
-            with self.write() as table:
-                tasks = _rules.recover(
-                    table, dead, now=now, max_interruptions=self.settings.max_interruptions
-                )
+            limit = self.settings.max_interruptions
+
+            def recover(table: TaskTable) -> list[TaskRecord]:
+                tasks = _rules.recover(table, dead, now=now, max_interruptions=limit)
+                return [task for task in tasks if task.status is TaskStatus.FAILED]
+
+            self.end(recover)
             with self.hub.lock:
-                self.hub.count_ended(*(t for t in tasks if t.status is TaskStatus.FAILED))
                 self.hub.tell_all()

@@ -8,6 +8,8 @@ from scanqueue import _sync
 from scanqueue.models import EndReason, SubmitOutcome, TaskStatus
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from scanqueue.protocols import Clock
     from scanqueue.records import TaskRecord
 
@@ -17,8 +19,8 @@ class Hub:
 
     Nobody looks into the store while holding the lock. Whoever waits reads a sequence number
     first, looks second, and waits third, unless the number has moved in between; whoever changes
-    the queue commits first and moves the number second. So no wake-up is lost, and no lock is
-    ever taken inside another.
+    the queue commits first and moves the number second. So no wake-up is lost. No other lock is
+    ever taken while this one is held; it may be taken inside a transaction, to count.
     """
 
     def __init__(self) -> None:
@@ -75,12 +77,20 @@ class Hub:
         self.chores_seq += 1
         self.chores.notify()
 
-    def count_ended(self, *tasks: TaskRecord) -> None:
-        """Count tasks that this service ended. Requires the lock."""
-        for task in tasks:
-            self.ended[task.status] += 1
-            if task.reason is not None:
-                self.reasons[task.reason] += 1
+    def count_ended(self, tasks: Iterable[TaskRecord], by: int = 1) -> None:
+        """Count tasks that this service ended. Takes the lock, also inside a transaction.
+
+        That is before the commit, so that whoever hears of an end finds it counted.
+
+        Args:
+            tasks: The tasks.
+            by: -1 takes them back, when the commit has failed.
+        """
+        with self.lock:
+            for task in tasks:
+                self.ended[task.status] += by
+                if task.reason is not None:
+                    self.reasons[task.reason] += by
 
     def wait_for_work(self, clock: Clock, seen: int) -> None:
         """Wait until there may be something to claim; it may return early.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from uuid import UUID
+from uuid import UUID, SafeUUID
 
 from scanqueue import _forks
 
@@ -12,6 +12,10 @@ _POOL_SIZE = 4096
 """Fetching them lets other threads run, which at full speed must not happen all the time."""
 _RANDOM_BITS = ~((0xF << 76) | (0x3 << 62))
 _VERSION_AND_VARIANT = (0x4 << 76) | (0x2 << 62)
+
+# `UUID(int=...)` first looks for the other five ways to say it; filling the fields takes half.
+_new = object.__new__
+_set_int, _set_is_safe = (vars(UUID)[name].__set__ for name in ("int", "is_safe"))
 
 
 class _Pool:
@@ -31,7 +35,10 @@ class _Pool:
             random = os.urandom(16 * _POOL_SIZE)
             *chunks, chunk = (random[at : at + 16] for at in range(0, len(random), 16))
             self._chunks.extend(chunks)
-        return UUID(int=int.from_bytes(chunk) & _RANDOM_BITS | _VERSION_AND_VARIANT)
+        task_id = _new(UUID)
+        _set_int(task_id, int.from_bytes(chunk) & _RANDOM_BITS | _VERSION_AND_VARIANT)
+        _set_is_safe(task_id, SafeUUID.unknown)
+        return task_id
 
     def after_fork(self) -> None:  # pragma: no cover - runs in forked children only
         """Forget what is left: a child would make the ids that its parent makes."""

@@ -107,6 +107,9 @@ class Keeper:
         fails = False
         while True:
             now = core.clock.monotonic()
+            recovers = now >= recover_at
+            if recovers:
+                recover_at = now + RECOVERY_INTERVAL
             try:
                 if self._foreign_change or (poll_interval is not None and now >= poll_at):
                     self._foreign_change = False
@@ -116,8 +119,7 @@ class Keeper:
                     if latest != seen:
                         core.look_around()
                         seen = latest
-                if now >= recover_at:
-                    recover_at = now + RECOVERY_INTERVAL
+                if recovers:
                     core.recover()
                 fails = False
             except Exception as error:  # noqa: BLE001 - whatever a store raises

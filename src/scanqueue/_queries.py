@@ -150,7 +150,11 @@ class Queries:
 
     @property
     def is_paused(self) -> bool:
-        """Whether new scans are held back."""
+        """Whether new scans are held back.
+
+        Raises:
+            StoreError: The store failed.
+        """
         with self._core.read() as view:
             return view.paused()
 
@@ -199,7 +203,11 @@ class Queries:
 
     @property
     def revision(self) -> int:
-        """The revision of the latest change."""
+        """The revision of the latest change.
+
+        Raises:
+            StoreError: The store failed.
+        """
         with self._core.read() as view:
             return view.revision()
 

@@ -328,6 +328,7 @@ def recover(
             old = table.get(slot.task_id)
             if old is None:  # a record that was lost must not hold its library for ever
                 table.free_slot(slot)
+                table.next_revision()  # nobody's, but who polls for it looks again
             else:
                 recovered.append(_recover(table, slot, old, now, max_interruptions))
     return recovered

@@ -5,11 +5,12 @@ from __future__ import annotations
 import inspect
 from contextlib import suppress
 from logging import DEBUG, ERROR, WARNING, getLogger
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from scanqueue._logs import log
 from scanqueue._rules import Ending
 from scanqueue._text import ERROR_LIMIT, describe_error, storable
+from scanqueue._validate import wrong_type
 from scanqueue.errors import LibraryUnavailable
 from scanqueue.models import EndReason, TaskResult
 
@@ -19,16 +20,31 @@ if TYPE_CHECKING:
     from scanqueue._context import LiveContext
     from scanqueue._core import Core
     from scanqueue.models import LibraryId
-    from scanqueue.protocols import ScanContext
+    from scanqueue.protocols import ScanContext, Scanner
+
+ScanFunction: TypeAlias = "Callable[[LibraryId, ScanContext], TaskResult]"
+"""A scanner, as it is called."""
 
 logger = getLogger(__name__)
 
 _INDESCRIBABLE = Ending(None, EndReason.ERROR, "the scanner raised what cannot be described")
 
 
+def as_function(scanner: Scanner | ScanFunction) -> ScanFunction:
+    """Return what to call of a scanner.
+
+    Raises:
+        TypeError: It is no scanner.
+    """
+    scan = getattr(scanner, "scan", scanner)
+    if isinstance(scanner, type) or not callable(scan):
+        wrong_type("scanner", scanner, "an object with a scan() method, a function, or None")
+    return scan
+
+
 def run_scan(
     core: Core,
-    scan: Callable[[LibraryId, ScanContext], TaskResult],
+    scan: ScanFunction,
     context: LiveContext,
 ) -> SystemExit | KeyboardInterrupt | None:
     """Call the scanner of a claimed task, and note in the context how it ended.
@@ -47,10 +63,10 @@ def run_scan(
     try:
         context.ending = _ending(scan(context.library_id, context), context)
     except BaseException as error:  # noqa: BLE001 - whatever it raises, the worker lives on
-        if isinstance(error, SystemExit | KeyboardInterrupt):
-            leaves = error
         context.ending = _INDESCRIBABLE
         with suppress(BaseException):  # the error is the scanner's, and so is all it can be asked
+            if isinstance(error, SystemExit | KeyboardInterrupt):
+                leaves = error
             context.ending = _failure(error, context)
     finally:
         context.close()

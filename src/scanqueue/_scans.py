@@ -9,6 +9,7 @@ from scanqueue._context import LiveContext
 from scanqueue.models import TaskStatus
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
     from uuid import UUID
 
@@ -45,11 +46,15 @@ class Scans:
         """Return the scan of a task, or None."""
         return self._by_task.get(task_id.int)
 
-    def note_stop(self, task: TaskRecord) -> bool:
-        """Note what a shutdown made of a task that was running; return whether it ended it."""
+    def stop(self, context: LiveContext, table: TaskTable, *, now: datetime) -> list[TaskRecord]:
+        """Record that a shutdown asks a scan to stop; return its task if that has ended it."""
+        task = _rules.stop(table, context.slot, now=now, durable=self._core.store.durable)
+        if task is None:
+            return []
         if task.status is PENDING:
             self._sent_back.add(task.id.int)
-        return task.status is not PENDING
+            return []
+        return [task]
 
     def was_sent_back(self, task_id: UUID) -> bool:
         """Return whether the shutdown of this service made a task wait for the next start."""
@@ -79,26 +84,27 @@ class Scans:
         core = self._core
         hub = core.hub
         now = core.now()
-        ended = context = None
+        ended: Sequence[TaskRecord] = ()
+        context = None
         try:
             with core.write() as table:
                 if done is not None:
                     ended = self._record_end(table, done, now)
+                    hub.count_ended(ended)
                 if claims and not hub.closed:
                     context = self._claim(table, now, on_worker=on_worker)
-                # A worker that wakes up wakes the next one, while there is more to do. One that is
-                # about to wait is not idle yet: it must learn that something was freed.
+                # A worker that wakes up wakes the next one, while there is more to do. Where none
+                # waits that is not asked: one that is about to looks again, which costs less.
                 makes_work = (
                     hub.idle == 0 or _rules.claimable(table, core.settings.max_running) is not None
                 )
         except BaseException:
+            hub.count_ended(ended, by=-1)
             self._forget(context)
             raise
         self._forget(done)
         if done is not None or context is not None:
             with hub.lock:
-                if ended is not None:
-                    hub.count_ended(ended)
                 hub.tell(work=makes_work)
         if done is not None and core.shutdown_returned and not self._by_task:
             core.retire()
@@ -122,18 +128,17 @@ class Scans:
             if not self._by_task:
                 self._core.keeper.rest()
 
-    def _record_end(self, table: TaskTable, done: LiveContext, now: datetime) -> TaskRecord | None:
-        """Record that a scanner returned; return the task if it ended only now."""
-        core = self._core
+    def _record_end(
+        self, table: TaskTable, done: LiveContext, now: datetime
+    ) -> Sequence[TaskRecord]:
+        """Record that a scanner returned; return its task if it ended only now."""
         assert done.ending is not None
-        stopped = None
+        stopped: Sequence[TaskRecord] = ()
         if done.is_shut_down:  # and the store may not have heard of it
-            stopped = _rules.stop(table, done.slot, now=now, durable=core.store.durable)
-            if stopped is not None:
-                self.note_stop(stopped)
+            stopped = self.stop(done, table, now=now)
         # First, so that who waits for a scan that took long to stop still finds its task.
-        core.prune(table, now)
+        self._core.prune(table, now)
         task = _rules.finish(table, done.slot, done.ending, done.progress(), now=now)
-        if task is None or task.status is PENDING:
-            return None
-        return task if stopped is not None or task.status is not CANCELLED else None
+        if task is None or task.status in {PENDING, CANCELLED}:
+            return stopped
+        return (task,)

@@ -10,6 +10,7 @@ from scanqueue import _forks
 from scanqueue._clock import SystemClock
 from scanqueue._core import Core, Settings
 from scanqueue._queries import Queries, snapshots
+from scanqueue._runner import as_function
 from scanqueue._scope import WHOLE_LIBRARY
 from scanqueue._shutdown import close_at_exit, shut_down
 from scanqueue._validate import (
@@ -24,12 +25,7 @@ from scanqueue._validate import (
     wrong_type,
 )
 from scanqueue._workers import Workers, run_here
-from scanqueue.models import (
-    ScanScope,
-    Submission,
-    TaskPriority,
-    WhenRunning,
-)
+from scanqueue.models import ScanScope, Submission, TaskPriority, WhenRunning
 from scanqueue.protocols import Clock, TaskStore
 from scanqueue.stores.memory import MemoryStore
 
@@ -103,7 +99,7 @@ class ScanQueueService(Queries):
         max_pending: int | None = None,
         max_interruptions: int = 3,
     ) -> None:
-        self._scan = None if scanner is None else _as_function(scanner)
+        self._scan = None if scanner is None else as_function(scanner)
         self._worker_count = check_int("workers", workers)
         store = MemoryStore() if store is None else store
         check_part("store", store, TaskStore)
@@ -133,7 +129,7 @@ class ScanQueueService(Queries):
 
         Raises:
             QueueClosedError: The queue was shut down.
-            StoreError: The store cannot be used.
+            StoreError: The store cannot be used, or failed to free what dead processes held.
             RuntimeError: The system has no more threads; a second call starts those missing.
         """
         core = self._core
@@ -143,6 +139,7 @@ class ScanQueueService(Queries):
             core.recover()
             core.keeper.wake()
         with core.setting_up:
+            core.refuse_if_closed()  # a shutdown may have come in between
             if core.started:
                 return
             core.started = True  # before the first scan, which may fork
@@ -200,13 +197,21 @@ class ScanQueueService(Queries):
 
     @property
     def is_started(self) -> bool:
-        """Whether `start` was called, be it that the queue was shut down since."""
+        """Whether `start` was called, be it that the queue was shut down since.
+
+        Raises:
+            QueueClosedError: This is a forked child's copy of a service that was started.
+        """
         self._core.refuse_if_forked()
         return self._core.started
 
     @property
     def is_shut_down(self) -> bool:
-        """Whether `shutdown` was called, be it that scans are still running."""
+        """Whether `shutdown` was called, be it that scans are still running.
+
+        Raises:
+            QueueClosedError: This is a forked child's copy of a service that was started.
+        """
         self._core.refuse_if_forked()
         return self._core.hub.closed
 
@@ -394,12 +399,3 @@ def _take_store(store: TaskStore) -> None:
     if _taken_stores.setdefault(key, mark) is not mark:
         message = "store must be one that no other service was made with: make one for each"
         raise ValueError(message)
-
-
-def _as_function(
-    scanner: Scanner | Callable[[LibraryId, ScanContext], TaskResult],
-) -> Callable[[LibraryId, ScanContext], TaskResult]:
-    scan = getattr(scanner, "scan", scanner)
-    if isinstance(scanner, type) or not callable(scan):
-        wrong_type("scanner", scanner, "an object with a scan() method, a function, or None")
-    return scan

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import warnings
+from functools import partial
 from logging import ERROR, getLogger
 from typing import TYPE_CHECKING
 from weakref import WeakSet
@@ -78,17 +79,16 @@ def _settle(core: Core) -> None:
     """
     if not core.ready or core.retired:
         return
-    tasks = None
+    now = core.now()
+    sweep = partial(_rules.end_pending, now=now, limit=SWEEP_BATCH)
     try:
         with core.write():
             pass
-        while not core.store.durable and (tasks is None or len(tasks) == SWEEP_BATCH):
-            now = core.now()
-            with core.write() as table:
-                tasks = _rules.end_pending(table, now=now, limit=SWEEP_BATCH)
-            core.tell_ended(tasks)
+        while not core.store.durable and len(core.end(sweep)) == SWEEP_BATCH:
+            pass
     except Exception as error:  # noqa: BLE001 - whatever a store raises
-        log(logger, ERROR, "the store failed; pending tasks were left as they are", error)
+        if not core.retired:  # by another call of `shutdown` at the same time
+            log(logger, ERROR, "the store failed; pending tasks were left as they are", error)
 
 
 def _ask_to_stop(core: Core, own: LiveContext | None = None) -> None:
@@ -101,18 +101,14 @@ def _ask_to_stop(core: Core, own: LiveContext | None = None) -> None:
             continue
         core.publisher.publish_before_end(context)
         context.shut_down()
-        ended = []
         try:
-            now = core.now()
-            with core.write() as table:
-                task = _rules.stop(table, context.slot, now=now, durable=core.store.durable)
-            if task is not None and core.scans.note_stop(task):
-                ended.append(task)
+            core.end(partial(core.scans.stop, context, now=core.now()))
         except Exception as error:  # noqa: BLE001 - whatever a store raises
-            message = "the store failed; it learns of the shutdown when the scan ends"
-            log(logger, ERROR, message, error)
+            if not core.retired:
+                message = "the store failed; it learns of the shutdown when the scan ends"
+                log(logger, ERROR, message, error)
         context.stop()
-        core.tell_ended(ended)
+        core.wake()
 
 
 def _join(core: Core, timeout: float) -> bool:

@@ -9,12 +9,9 @@ from scanqueue import _sync
 from scanqueue._runner import run_scan
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from scanqueue._context import LiveContext
     from scanqueue._core import Core
-    from scanqueue.models import LibraryId, TaskResult
-    from scanqueue.protocols import ScanContext
+    from scanqueue._runner import ScanFunction
 
 
 class Workers:
@@ -28,7 +25,7 @@ class Workers:
         scan: The scanner.
     """
 
-    def __init__(self, core: Core, scan: Callable[[LibraryId, ScanContext], TaskResult]) -> None:
+    def __init__(self, core: Core, scan: ScanFunction) -> None:
         self._core = core
         self._scan = scan
         self._threads: list[_sync.Thread] = []
@@ -86,9 +83,7 @@ class Workers:
         return None
 
 
-def run_here(
-    core: Core, scan: Callable[[LibraryId, ScanContext], TaskResult], limit: int | None
-) -> int:
+def run_here(core: Core, scan: ScanFunction, limit: int | None) -> int:
     """Run tasks on the calling thread until none can be claimed.
 
     Args:
@@ -102,12 +97,17 @@ def run_here(
     Raises:
         SystemExit: A scanner raised it; it was recorded.
         KeyboardInterrupt: The same, or somebody pressed Ctrl-C.
+        QueueClosedError: The queue was shut down meanwhile.
         StoreError: The store failed before a scan began.
     """
     count = 0
     if core.store.shared:
         core.keeper.wake()  # which hears of cancels by other processes
-    context = core.scans.turn(None, claims=limit != 0)
+    try:
+        context = core.scans.turn(None, claims=limit != 0)
+    except Exception:
+        core.refuse_if_closed()  # a shutdown that came in between has closed the store
+        raise
     while context is not None:
         leaves = run_scan(core, scan, context)
         count += 1

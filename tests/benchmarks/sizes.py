@@ -1,7 +1,7 @@
-"""What should not depend on how many tasks are pending: listing, upgrading, cancelling."""
+"""How it goes with many pending tasks: filling the queue, listing, upgrading, cancelling."""
 
 import gc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from random import Random
@@ -15,6 +15,7 @@ from tests.benchmarks.harness import (
     Contenders,
     Scale,
     Values,
+    Versus,
     time_each,
     time_repeated,
 )
@@ -24,8 +25,8 @@ LISTED = 50
 FLAT = 2.0
 """`list_pending(50)` is flat when it costs at most so many times as much."""
 
-SMALL = 20_000
-"""Up to so many tasks the others are measured too: huey and APScheduler take too long beyond."""
+MOST_FILLED = 100_000
+"""A queue is filled with up to so many tasks again and again; with more it takes minutes."""
 
 
 def _ours(size: int) -> str:
@@ -53,6 +54,50 @@ def _frozen() -> Iterator[None]:
         yield
     finally:
         gc.unfreeze()
+
+
+# --- filling ------------------------------------------------------------------------------------
+
+
+@contextmanager
+def _filling(scale: Scale) -> Iterator[Contenders]:
+    contenders: dict[str, Callable[[], Values]] = {}
+    for size in _filled_sizes(scale):
+        libraries = [f"library-{number}" for number in range(size)]
+        contenders[_ours(size)] = partial(_time_filling, libraries)
+        contenders[_executor(size)] = partial(_time_filling_executor, libraries)
+    yield contenders
+
+
+def _filled_sizes(scale: Scale) -> list[int]:
+    return [size for size in scale.sizes if size <= MOST_FILLED]
+
+
+def _executor(size: int) -> str:
+    return f"{peers.EXECUTOR}, {size:,} in a row"
+
+
+def _time_filling(libraries: Sequence[str]) -> dict[str, float]:
+    with peers.idle_service() as queue:
+        return {"call": time_each(queue.submit_task, libraries)}
+
+
+def _time_filling_executor(libraries: Sequence[str]) -> dict[str, float]:
+    with peers.busy_executor() as pool:
+        return {"call": time_each(peers.submitter(pool), libraries)}
+
+
+def _compare_filling(scale: Scale) -> Iterator[Comparison]:
+    for size in _filled_sizes(scale):
+        yield Comparison(
+            title=f"submit, {size:,} in a row",
+            metric="call",
+            subject=_ours(size),
+            reference=_executor(size),
+            versus=Versus.RATE,
+            target=1.5,
+            aim=3,
+        )
 
 
 # --- listing ------------------------------------------------------------------------------------
@@ -169,6 +214,7 @@ def _compare_changing(scale: Scale) -> Iterator[Comparison]:
 
 
 CASES = (
+    Case(name="fill", prepare=_filling, compare=_compare_filling),
     Case(name="list", prepare=_listing, compare=_compare_listing),
     Case(name="sizes", prepare=_changing, compare=_compare_changing),
 )

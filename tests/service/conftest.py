@@ -2,13 +2,40 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 
 import pytest
 
 from scanqueue import ScanQueueService
 from scanqueue.testing import FakeClock, FakeScanner
+from tests.service.shared_store import SharedQueue
 from tests.service.tools import Call, MakeQueue
+
+
+class ErrorLog(logging.Handler):
+    """Keeps the errors that are logged."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self.records: list[logging.LogRecord] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep it."""
+        self.records.append(record)
+
+
+@pytest.fixture(autouse=True)
+def _no_unexpected_errors(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Fail a test during which the library logged an error, unless it is marked `logs_errors`."""
+    log = ErrorLog()
+    logger = logging.getLogger("scanqueue")
+    logger.addHandler(log)
+    yield
+    logger.removeHandler(log)
+    if request.node.get_closest_marker("logs_errors") is None:
+        texts = [logging.Formatter().format(record) for record in log.records]
+        assert not texts, "an error was logged:\n" + "\n".join(texts)
 
 
 @pytest.fixture
@@ -39,6 +66,12 @@ def make(clock: FakeClock) -> Iterator[MakeQueue]:
         if isinstance(scanner, FakeScanner):
             scanner.let_go()
         Call(lambda q=queue: q.shutdown(None)).result(3)  # type: ignore[misc]
+
+
+@pytest.fixture
+def shared() -> SharedQueue:
+    """Return a durable queue without a service."""
+    return SharedQueue()
 
 
 @pytest.fixture

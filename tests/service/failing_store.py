@@ -43,6 +43,16 @@ class FailingStore:
             self.calls.clear()
             self._fails = fails
 
+    def before_next(self, call: str, action: Callable[[], object]) -> None:
+        """Have an action happen once, when a call of this kind has begun and done nothing yet."""
+        actions = [action]
+
+        def act(number: int, name: str) -> None:
+            if name == call and actions:
+                actions.pop()()
+
+        self.fail_when(act)
+
     def recover(self) -> None:
         """Have no call fail any more."""
         self.fail_when(lambda number, call: None)

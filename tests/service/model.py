@@ -257,10 +257,10 @@ class Model:
         if reason is not None:
             self.reasons[reason] += 1
 
-    def prune(self, now: datetime) -> None:
-        """Forget what is past the retention."""
-        for task in list(self.ends):
-            assert task.completed_at is not None
-            if task.completed_at < now - self.retention and not task.holds_slot:
-                self.ends.remove(task)
-                self.tasks.remove(task)
+    def forget(self, task: ModelTask, now: datetime) -> None:
+        """Forget a task that was pruned, which only what is past the retention may be."""
+        assert task.completed_at is not None
+        assert task.completed_at < now - self.retention
+        assert not task.holds_slot
+        self.ends.remove(task)
+        self.tasks.remove(task)

@@ -30,7 +30,9 @@ class SharedQueue:
         """Owners whose process is alive."""
         self.stores: list[SharedStore] = []
         self.before_commit: Callable[[str], None] = lambda owner: None
-        """Called with the owner before each commit."""
+        """Called with the owner before the commit of each change."""
+        self.after_commit: Callable[[str], None] = lambda owner: None
+        """Called with the owner after it, when the others were told and the owner was not."""
 
     def store(
         self, *, poll_interval: float | None = 0.5, tells: bool = False, durable: bool = True
@@ -127,13 +129,16 @@ class SharedStore:
                 table = _copy_of(self._table())
             before = table.revision()
             yield table
-            queue.before_commit(self.owner)
+            has_changed = table.revision() != before
+            if has_changed:
+                queue.before_commit(self.owner)
             with queue.lock:
                 queue.table = table
-        if table.revision() != before:
+        if has_changed:
             for store in queue.stores:
                 if store is not self:
                     store.tell()
+            queue.after_commit(self.owner)
 
     def write(self, *, sync: bool = True) -> AbstractContextManager[TaskTable]:
         """Return a transaction, rolled back if it is left by an exception."""

@@ -138,6 +138,7 @@ def test_what_a_scanner_raises_after_the_cancel_is_ignored(
     assert {task.result, task.error} == {None}
 
 
+@pytest.mark.logs_errors
 def test_raised_without_a_cancel_it_is_a_failure(make: MakeQueue) -> None:
     """`ScanCancelled` of a scan that nobody cancelled: FAILED, ERROR."""
     task = run_one(make(raising(ScanCancelled("I give up"))))
@@ -193,6 +194,7 @@ def test_a_follow_up_is_cancelled_on_its_own(queue: ScanQueueService, scan: Fake
 # --- ended, or never there
 
 
+@pytest.mark.logs_errors
 @pytest.mark.parametrize("how", ["completed", "failed", "cancelled", "stopping"])
 def test_an_ended_task_cannot_be_cancelled(
     queue: ScanQueueService, scan: FakeScan, how: str

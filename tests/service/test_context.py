@@ -466,6 +466,7 @@ def test_silence_publishes_nothing(
     assert current(queue, scan.task.id).revision == revision == queue.revision
 
 
+@pytest.mark.logs_errors
 @pytest.mark.parametrize("end", ["release", "fail", "cancel"])
 def test_the_last_report_before_the_end_is_kept(
     queue: ScanQueueService, scan: FakeScan, end: str
@@ -487,6 +488,7 @@ def test_the_last_report_before_the_end_is_kept(
 # --- after the end
 
 
+@pytest.mark.logs_errors
 @pytest.mark.parametrize("end", ["release", "fail"])
 def test_after_the_end_it_changes_nothing_and_says_cancelled(
     queue: ScanQueueService, scan: FakeScan, clock: FakeClock, end: str

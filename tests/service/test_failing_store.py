@@ -36,6 +36,8 @@ from tests.service.tools import (
     scan_nothing,
 )
 
+pytestmark = pytest.mark.logs_errors
+
 
 @pytest.fixture
 def store() -> FailingStore:

@@ -32,6 +32,7 @@ from tests.service.tools import (
     await_deadline,
     await_that,
     raising,
+    run_one,
     scan_nothing,
 )
 
@@ -81,6 +82,7 @@ def without_a_class() -> Exception:
     return ClasslessError()
 
 
+@pytest.mark.logs_errors
 @pytest.mark.usefixtures("exit_on_error")
 def test_a_log_handler_that_exits_does_not_end_the_worker(make: MakeQueue) -> None:
     """The failure is recorded, and the next task runs."""
@@ -92,6 +94,7 @@ def test_a_log_handler_that_exits_does_not_end_the_worker(make: MakeQueue) -> No
     assert queue.stats().workers == 1
 
 
+@pytest.mark.logs_errors
 @pytest.mark.parametrize("make_error", [without_a_name, without_a_class])
 def test_an_error_that_tells_nothing_ends_its_task_all_the_same(
     make: MakeQueue, make_error: Callable[[], Exception]
@@ -130,6 +133,7 @@ def test_reports_are_heard_again_after_a_publication_failed(
     assert caplog.text.count("progress was lost") == 1
 
 
+@pytest.mark.logs_errors
 def test_what_a_scan_counts_after_its_end_does_not_count(
     make: MakeQueue, scanner: FakeScanner, clock: FakeClock
 ) -> None:
@@ -180,6 +184,7 @@ def test_a_scan_that_shuts_the_queue_down_is_not_asked_to_stop_by_that(
     assert answers == [False]
 
 
+@pytest.mark.logs_errors
 def test_a_store_that_cannot_be_closed_does_not_spoil_a_shutdown(
     make: MakeQueue, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -193,6 +198,7 @@ def test_a_store_that_cannot_be_closed_does_not_spoil_a_shutdown(
     assert "the store could not be closed" in caplog.text
 
 
+@pytest.mark.logs_errors
 def test_ctrl_c_while_an_ending_is_tried_again_leaves_nobody_waiting(
     make: MakeQueue, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -428,9 +434,14 @@ def test_stats_count_nothing_that_is_past_the_retention(make: MakeQueue, clock: 
     clock.advance(25 * 3600)
 
     assert queue.stats().completed == 0
+
+    for _ in range(4):  # each ending deletes some
+        run_one(queue)
+    assert queue.stats().completed == 4
     assert all(queue.get_task(task_id) is None for task_id in ids)
 
 
+@pytest.mark.logs_errors
 def test_a_keeper_whose_store_fails_says_so_once(
     make: MakeQueue, clock: FakeClock, caplog: pytest.LogCaptureFixture
 ) -> None:

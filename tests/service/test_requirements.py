@@ -145,6 +145,7 @@ def test_cancelling_a_running_task_signals_it_to_stop(
     assert queue.wait(scan.task.id, quiet=True).status is TaskStatus.CANCELLED
 
 
+@pytest.mark.logs_errors
 @pytest.mark.requirement("3.3")
 @pytest.mark.parametrize("end", ["completed", "failed", "cancelled"])
 def test_cancelling_an_ended_task_is_an_error_that_says_so(
@@ -227,6 +228,7 @@ def test_a_completed_task_keeps_its_counts(queue: ScanQueueService, scan: FakeSc
     assert (result.added_count, result.removed_count, result.failed_count) == (5, 2, 1)
 
 
+@pytest.mark.logs_errors
 @pytest.mark.requirement("6.2")
 def test_a_failed_task_keeps_its_error_message(make: MakeQueue) -> None:
     """For whoever asks later."""

@@ -41,12 +41,6 @@ ROCK, JAZZ = ScanScope(paths=("rock",)), ScanScope(paths=("jazz",))
 
 
 @pytest.fixture
-def shared() -> SharedQueue:
-    """Return a durable queue without a service."""
-    return SharedQueue()
-
-
-@pytest.fixture
 def store(shared: SharedQueue) -> SharedStore:
     """Return the handle of the first service."""
     return shared.store()
@@ -613,6 +607,7 @@ def test_max_pending_is_each_services_own(
 # --- a store that fails
 
 
+@pytest.mark.logs_errors
 def test_a_start_that_fails_can_be_tried_again(
     shared: SharedQueue, scanner: FakeScanner, clock: FakeClock, make: MakeQueue
 ) -> None:

@@ -111,6 +111,11 @@ def await_that(condition: Callable[[], object]) -> None:
         time.sleep(0)  # gives the processor to another thread, and waits for nothing
 
 
+def is_on(kind: str) -> bool:
+    """Return whether the caller is on a thread of the library of this kind: worker, keeper."""
+    return threading.current_thread().name.startswith(f"scanqueue-{kind}")
+
+
 def await_deadline(clock: FakeClock, deadline: float, count: int = 1) -> None:
     """Wait, in real time, until so many threads wait for a deadline of the clock."""
     await_that(lambda: clock.deadlines().count(deadline) >= count)

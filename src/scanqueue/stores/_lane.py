@@ -45,11 +45,11 @@ class Lane:
         rank = task.rank
         if rank in self._in_order:
             self._in_order[rank] = task
-        elif not self._ranks or rank > self._ranks[-1]:
+        elif rank in self._late or (self._ranks and rank <= self._ranks[-1]):
+            self._late[rank] = task
+        else:
             self._in_order[rank] = task
             self._ranks.append(rank)
-        else:
-            self._late[rank] = task
 
     def remove(self, rank: int) -> None:
         """Take the task of a rank out. O(1) amortised, O(log n) if it came late."""

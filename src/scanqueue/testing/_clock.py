@@ -62,7 +62,10 @@ class FakeClock:
             return self._monotonic
 
     def advance(self, seconds: float) -> None:
-        """Let time pass, and wake those whose deadline has come with it, and nobody else.
+        """Let time pass, and wake those whose deadline has come with it.
+
+        Who waits on a condition that nobody with such a deadline waits on is not woken. Others on
+        the same condition are: as with every clock, they look, and wait again.
 
         Args:
             seconds: How much.

@@ -1,0 +1,47 @@
+"""The lane of one priority: against a sorted list, whatever comes and goes."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scanqueue.models import TaskPriority
+from scanqueue.records import TaskRecord
+from scanqueue.stores._lane import Lane
+from tests.bare_queue import NOON
+from tests.test_memory_table import a_record
+
+RANKS = st.integers(0, 30)
+
+
+def ranked(rank: int) -> TaskRecord:
+    """Return a pending task of a rank."""
+    return a_record(rank, f"library {rank}", TaskPriority.LOW, NOON, rank)
+
+
+@given(st.lists(st.tuples(st.sampled_from(["put", "remove"]), RANKS), max_size=200))
+def test_it_keeps_what_was_put_in_order_of_rank(steps: list[tuple[str, int]]) -> None:
+    """New ones, old ones that come back, and such that take the place of one of their rank."""
+    lane = Lane()
+    expected: dict[int, TaskRecord] = {}
+    for step, rank in steps:
+        if step == "put":
+            expected[rank] = ranked(rank)
+            lane.put(expected[rank])
+        elif rank in expected:
+            lane.remove(rank)
+            del expected[rank]
+        assert list(lane) == [expected[rank] for rank in sorted(expected)]
+        assert bool(lane) == bool(expected)
+
+
+def test_it_forgets_the_ranks_of_tasks_that_went_from_the_middle() -> None:
+    """They would be passed over each time that somebody looks."""
+    lane = Lane()
+    for rank in range(10_000):
+        lane.put(ranked(rank))
+    for rank in range(1, 9_999):
+        lane.remove(rank)
+
+    assert [task.rank for task in lane] == [0, 9_999]
+    assert len(lane._ranks) < 100
