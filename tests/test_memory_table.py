@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import ClassVar, TypeAlias
+from typing import TypeAlias
 from uuid import UUID
 
 import attrs
@@ -17,7 +17,7 @@ from scanqueue.protocols import TaskTable
 from scanqueue.records import Counts, Slot, TaskRecord
 from scanqueue.stores._table import MemoryTable
 from tests.bare_queue import FIRST_REVISION, NOON, WHOLE
-from tests.stores.tables import new_table
+from tests.stores.tables import Interning, new_table
 
 MakeTable: TypeAlias = Callable[[int], TaskTable]
 """Makes an empty table whose revisions begin there."""
@@ -109,14 +109,16 @@ def end_of(task: TaskRecord) -> float:
 class TableMachine(RuleBasedStateMachine):
     """Writes to a table whatever can happen to tasks, and asks it everything."""
 
-    make_table: ClassVar[MakeTable]
-
     def __init__(self) -> None:
         super().__init__()
-        self.table = self.make_table(FIRST_REVISION)
+        self.table = self.new_table()
         self.naive = NaiveTable()
         self.now = NOON
         self.made = 0
+
+    def new_table(self) -> TaskTable:
+        """Return an empty table."""
+        raise NotImplementedError
 
     def next_revision(self) -> int:
         """Take a revision; each is one more than the last."""
@@ -285,13 +287,17 @@ class TableMachine(RuleBasedStateMachine):
 class MemoryTableMachine(TableMachine):
     """The table in memory."""
 
-    make_table = staticmethod(MemoryTable)
+    def new_table(self) -> MemoryTable:
+        """Return an empty one."""
+        return MemoryTable(FIRST_REVISION)
 
 
 class SQLiteTableMachine(TableMachine):
     """The table in a database."""
 
-    make_table = staticmethod(new_table)
+    def new_table(self) -> Interning:
+        """Return an empty one."""
+        return new_table(FIRST_REVISION)
 
 
 TestMemoryTable = MemoryTableMachine.TestCase

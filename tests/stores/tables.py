@@ -58,64 +58,83 @@ class Interning:
         return [known for known in map(self._one, tasks) if known is not None]
 
     def revision(self) -> int:
+        """Do what the other one does."""
         return self.inner.revision()
 
     def paused(self) -> bool:
+        """Do what the other one does."""
         return self.inner.paused()
 
     def counts(self, since: datetime | None = None) -> Counts:
+        """Do what the other one does."""
         return self.inner.counts(since)
 
     def get(self, task_id: UUID) -> TaskRecord | None:
+        """Do what the other one does."""
         return self._one(self.inner.get(task_id))
 
     def pending_of(self, library_id: LibraryId) -> TaskRecord | None:
+        """Do what the other one does."""
         return self._one(self.inner.pending_of(library_id))
 
     def slot_of(self, library_id: LibraryId) -> Slot | None:
+        """Do what the other one does."""
         return self.inner.slot_of(library_id)
 
     def slots(self) -> list[Slot]:
+        """Do what the other one does."""
         return list(self.inner.slots())
 
     def first_claimable(self) -> TaskRecord | None:
+        """Do what the other one does."""
         return self._one(self.inner.first_claimable())
 
     def oldest_pending(self) -> TaskRecord | None:
+        """Do what the other one does."""
         return self._one(self.inner.oldest_pending())
 
     def pending(self, limit: int | None) -> list[TaskRecord]:
+        """Do what the other one does."""
         return self._all(self.inner.pending(limit))
 
     def ended(
         self, since: datetime, limit: int | None, library_id: LibraryId | None
     ) -> list[TaskRecord]:
+        """Do what the other one does."""
         return self._all(self.inner.ended(since, limit, library_id))
 
     def changed(self, after: int, limit: int | None) -> list[TaskRecord]:
+        """Do what the other one does."""
         return self._all(self.inner.changed(after, limit))
 
     def next_revision(self) -> int:
+        """Do what the other one does."""
         return self.inner.next_revision()
 
     def insert(self, task: TaskRecord) -> None:
+        """Do what the other one does."""
         self.inner.insert(task)
         self.records[task.id] = task
 
     def replace(self, old: TaskRecord, new: TaskRecord) -> None:
+        """Do what the other one does."""
         self.inner.replace(old, new)
         self.records[new.id] = new
 
     def take_slot(self, slot: Slot) -> None:
+        """Do what the other one does."""
         self.inner.take_slot(slot)
 
     def free_slot(self, slot: Slot) -> None:
+        """Do what the other one does."""
         self.inner.free_slot(slot)
 
     def set_paused(self, paused: bool) -> None:
+        """Do what the other one does."""
         self.inner.set_paused(paused)
 
     def delete_ended(self, before: datetime, limit: int) -> int:
+        """Do what the other one does."""
         return self.inner.delete_ended(before, limit)
 
 

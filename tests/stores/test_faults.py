@@ -6,7 +6,7 @@ import errno
 import os
 import sqlite3
 import threading
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
@@ -19,7 +19,8 @@ from scanqueue.errors import (
     StoreFullError,
     StoreReadOnlyError,
 )
-from scanqueue.records import TaskRecord
+from scanqueue.protocols import TaskTable
+from scanqueue.records import Slot, TaskRecord
 from scanqueue.stores import _sqlite_file
 from scanqueue.stores._sqlite_errors import explain
 from scanqueue.stores.sqlite import SQLiteStore
@@ -68,6 +69,13 @@ def test_a_file_that_goes_during_a_transaction_acknowledges_nothing(
     submit(store, "films")
 
 
+def fill(file: Path) -> None:
+    """Write until there is no room left."""
+    with file.open("wb", buffering=0) as stream, suppress(OSError):
+        while True:
+            stream.write(bytes(4096))
+
+
 def test_a_full_disk_acknowledges_nothing(tmp_path: Path) -> None:
     """Reads still answer, and all goes on when there is room again."""
     folder = tmp_path / "mount"
@@ -77,14 +85,15 @@ def test_a_full_disk_acknowledges_nothing(tmp_path: Path) -> None:
         store.open("me", 1000)
         ballast = folder / "ballast"
         kept = [submit(store, "music").library_id]
-        with ballast.open("wb", buffering=0) as file:
-            with pytest.raises(OSError, match="No space left"):
-                while True:
-                    file.write(bytes(4096))
-        with pytest.raises(StoreFullError, match="no room is left on its disk; free some"):
+        fill(ballast)
+
+        def submit_many() -> None:
             for number in range(10_000):
                 submit(store, number)
                 kept.append(number)
+
+        with pytest.raises(StoreFullError, match="no room is left on its disk; free some"):
+            submit_many()
         assert waiting(store) == kept
         with pytest.raises(StoreFullError):
             submit(store, "x" * 200)
@@ -107,9 +116,13 @@ def test_a_corrupt_page_is_reported(store: SQLiteStore, path: Path) -> None:
         file.seek(page)
         file.write(b"\xff" * (path.stat().st_size - page))
     damaged = SQLiteStore(path)
-    with pytest.raises(StoreCorruptError, match="it is damaged; put a backup in its place"):
+
+    def use() -> None:
         damaged.open("me", 1000)
         waiting(damaged)
+
+    with pytest.raises(StoreCorruptError, match="it is damaged; put a backup in its place"):
+        use()
 
 
 def test_a_database_that_others_hold_is_busy(
@@ -391,9 +404,9 @@ def test_the_scan_of_a_record_that_was_lost_frees_its_library(
             _rules.finish(table, claim_in(table), DONE, task.progress, now=NOON)
 
 
-def claim_in(table: object) -> _rules.Slot:
+def claim_in(table: TaskTable) -> Slot:
     """Claim inside a transaction."""
-    claimed = _rules.claim(table, "me", now=NOON, max_running=None)  # type: ignore[arg-type]
+    claimed = _rules.claim(table, "me", now=NOON, max_running=None)
     assert claimed is not None
     return claimed[1]
 

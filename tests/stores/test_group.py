@@ -34,22 +34,26 @@ class FakeEngine:
             raise self.fails.pop(name)
 
     def begin(self, *, sync: bool) -> None:
+        """Stand in for `begin`."""
         assert not self.open
         self._do("begin" if sync else "begin lazily")
         self.open = True
         self.kept = []
 
     def enter(self, *, alone: bool) -> list[object]:
+        """Stand in for `enter`."""
         assert self.open
         self._do("enter" if alone else "enter marked")
         self.changes = []
         return self.changes
 
     def keep(self) -> None:
+        """Stand in for `keep`."""
         self._do("keep")
         self.kept += self.changes
 
     def undo(self) -> None:
+        """Stand in for `undo`."""
         try:
             self._do("undo")
         except StoreError:
@@ -57,6 +61,7 @@ class FakeEngine:
             raise
 
     def commit(self) -> None:
+        """Stand in for `commit`."""
         self.before_commit()
         try:
             self._do("commit")
@@ -67,16 +72,20 @@ class FakeEngine:
         self.open = False
 
     def rollback(self) -> None:
+        """Stand in for `rollback`."""
         self._do("rollback")
         self.open = False
 
     def is_open(self) -> bool:
+        """Stand in for `is_open`."""
         return self.open
 
     def close(self) -> None:
+        """Stand in for `close`."""
         self._do("close")
 
     def explain(self, error: BaseException) -> BaseException:
+        """Stand in for `explain`."""
         return StoreError("explained") if isinstance(error, LookupError) else error
 
 
@@ -353,10 +362,8 @@ def test_an_interrupt_right_after_the_turn_was_given_hands_it_on(
         real_wait(self, timeout)  # type: ignore[arg-type]
 
     monkeypatch.setattr("scanqueue.stores._group.Block.wait", wait)
-    if is_exclusive:
-        second = crowd.queued(lambda: crowd.writers.hold(PATIENCE))
-    else:
-        second = crowd.next(2)
+    hold = crowd.writers.hold
+    second = crowd.queued(lambda: hold(PATIENCE)) if is_exclusive else crowd.next(2)
     crowd.go_on.set()
     with pytest.raises(Interrupt):
         second.result()

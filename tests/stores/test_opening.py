@@ -6,8 +6,9 @@ import os
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -439,10 +440,7 @@ def test_two_that_migrate_at_once_do_it_once(
     store.close()
     monkeypatch.setattr(_sqlite_schema, "MIGRATIONS", (*_sqlite_schema.MIGRATIONS, SECOND_VERSION))
     stores = [SQLiteStore(path) for _ in range(4)]
-    calls: list[Call] = []
-    for number, one in enumerate(stores):
-        open_it: Callable[[], object] = lambda s=one, n=number: s.open(f"o{n}", 1)  # type: ignore[misc]
-        calls.append(Call(open_it))
+    calls = [Call(partial(one.open, f"owner{n}", 1)) for n, one in enumerate(stores)]
     for call in calls:
         call.result()
     for one in stores:

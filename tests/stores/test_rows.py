@@ -8,6 +8,7 @@ from scanqueue._text import ERROR_LIMIT, storable
 from scanqueue.models import ScanTask
 from scanqueue.records import TaskRecord
 from tests.stores.tables import table_in_memory, values_of
+from tests.stores.tools import put
 from tests.strategies import ODD_LIBRARY_IDS, scan_tasks
 
 
@@ -30,8 +31,9 @@ def test_every_field_comes_back(one: ScanTask, two: ScanTask, rank: int) -> None
     found = table.get(one.id)
     assert found is not None
     assert values_of(found) == values_of(inserted)
-    fixed = {"id": one.id, "library_id": one.library_id, "created_at": one.created_at}
-    replaced = attrs.evolve(to_record(two, rank), **fixed)
+    replaced = to_record(two, rank)
+    replaced.id, replaced.library_id = one.id, one.library_id
+    replaced.created_at = one.created_at
     table.replace(inserted, replaced)
     found = table.get(one.id)
     assert found is not None
@@ -43,8 +45,6 @@ def test_every_field_comes_back(one: ScanTask, two: ScanTask, rank: int) -> None
 def test_libraries_that_look_alike_are_kept_apart() -> None:
     """By their type and every character."""
     table = table_in_memory(0)
-    from tests.stores.tools import put
-
     tasks = [put(table, library_id) for library_id in ODD_LIBRARY_IDS]
     for library_id, task in zip(ODD_LIBRARY_IDS, tasks, strict=True):
         found = table.pending_of(library_id)
