@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import weakref
 from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
@@ -140,4 +141,7 @@ class Interning:
 
 def new_table(revision: int) -> Interning:
     """Return an empty table of a database."""
-    return Interning({}, table_in_memory(revision))
+    inner = table_in_memory(revision)
+    table = Interning({}, inner)
+    weakref.finalize(table, inner._connection.close)
+    return table

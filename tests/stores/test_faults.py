@@ -6,7 +6,7 @@ import errno
 import os
 import sqlite3
 import threading
-from contextlib import closing, suppress
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 
 import pytest
@@ -20,7 +20,7 @@ from scanqueue.errors import (
     StoreReadOnlyError,
 )
 from scanqueue.protocols import TaskTable
-from scanqueue.records import Slot, TaskRecord
+from scanqueue.records import Counts, Slot, TaskRecord
 from scanqueue.stores import _sqlite_file
 from scanqueue.stores._sqlite_errors import explain
 from scanqueue.stores.sqlite import SQLiteStore
@@ -252,6 +252,78 @@ def test_a_connection_that_is_of_no_use_is_replaced(store: SQLiteStore) -> None:
     assert waiting(store) == ["write", "read"]
 
 
+@pytest.mark.parametrize("refused", ["BEGIN", "RELEASE", "ROLLBACK"])
+def test_a_group_survives_what_one_of_it_does_to_the_connection(
+    store: SQLiteStore, refused: str
+) -> None:
+    """Or hears that it did not; here marks cannot be made, ended or gone back to any more."""
+    inside, go_on = threading.Event(), threading.Event()
+
+    def authorize(action: int, name: str | None, *others: object) -> int:
+        is_refused = action == sqlite3.SQLITE_SAVEPOINT and name == refused
+        return sqlite3.SQLITE_DENY if is_refused else sqlite3.SQLITE_OK
+
+    def first() -> None:
+        with store.write() as table:
+            put(table, "first")
+            table._connection.set_authorizer(authorize)  # type: ignore[attr-defined]
+            inside.set()
+            assert go_on.wait(PATIENCE)
+
+    def second() -> None:
+        with store.write() as table:
+            put(table, "second")
+            if refused == "ROLLBACK":
+                raise KeyError("no")
+
+    calls = [Call(first)]
+    assert inside.wait(PATIENCE)
+    calls.append(Call(second))
+    while not store._writers._waiting[True]:
+        assert calls[-1].is_alive()
+    go_on.set()
+    with pytest.raises(KeyError if refused == "ROLLBACK" else StoreError):
+        calls[1].result()
+    if refused == "BEGIN":
+        calls[0].result()
+    else:
+        with pytest.raises(StoreError, match="not authorized"):
+            calls[0].result()
+    assert waiting(store) == ["first"] * (refused == "BEGIN")
+    submit(store, "later")
+
+
+def test_a_reader_that_gets_no_connection_is_told(
+    store: SQLiteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And is not counted as one that reads."""
+
+    def fail(self: object, *, read_only: bool = False) -> sqlite3.Connection:
+        raise failing(sqlite3.SQLITE_CANTOPEN)
+
+    with store.read() as view:
+        idle = view._connection  # type: ignore[attr-defined]
+    idle.close()
+    with pytest.raises(StoreError), store.read():
+        pass
+    with monkeypatch.context() as patch:
+        patch.setattr(_sqlite_file.DatabaseFile, "connect", fail)
+        with pytest.raises(StoreError), store.read():
+            pass
+        with pytest.raises(StoreError), store.write():
+            pass
+    assert store._readers._active == 0
+    assert waiting(store) == []
+
+
+def test_a_crowd_of_readers_leaves_a_few_connections(store: SQLiteStore) -> None:
+    """The rest is closed."""
+    with ExitStack() as stack:
+        for _ in range(12):
+            stack.enter_context(store.read())
+    assert len(store._readers._idle) == 8
+
+
 def test_changes_of_others_are_seen_at_once(open_store: OpenStore) -> None:
     """Within the state that a store keeps from its last transaction, too."""
     mine, theirs = open_store("me"), open_store("you")
@@ -439,14 +511,21 @@ def test_an_ended_record_that_cannot_be_read_is_pruned_all_the_same(
     for task in tasks[:2]:
         with store.write() as table:
             _rules.cancel(table, task.id, now=NOON)
-    spoil(path, tasks[0].id, "ended_by", "x")
     spoil(path, tasks[0].id, "status", "banana")
-    with store.write() as table:
-        _rules.cancel(table, tasks[2].id, now=NOON)
-        assert [task.library_id for task in table.ended(NOON, None, None)] == [2, 1]
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("UPDATE tasks SET error = CAST(x'ff' AS TEXT) WHERE library_id = 0")
+    with store.read() as view:
+        assert [task.library_id for task in view.ended(NOON, None, None)] == [1]
     with store.write() as table:
         assert _rules.prune(table, NOON.replace(year=2001)) == 2
-        assert table.counts().cancelled == 0
+        assert table.counts() == Counts(pending=1)
+    submit(store, 3)
+    with store.write() as table:
+        _rules.cancel(table, tasks[2].id, now=NOON)
+    spoil(path, tasks[2].id, "ended_by", "x")
+    with store.write() as table:
+        _rules.cancel_library(table, 3, now=NOON)
+        assert [task.library_id for task in table.ended(NOON, None, None)] == [2, 3]
 
 
 def test_a_stored_end_is_needed(store: SQLiteStore, path: Path) -> None:

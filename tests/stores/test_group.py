@@ -345,6 +345,41 @@ def test_an_interrupt_while_waiting_for_the_turn_leaves_the_queue(crowd: Crowd) 
     assert crowd.is_free()
 
 
+def test_an_interrupt_of_a_hold_holds_nothing(
+    crowd: Crowd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was waiting for those inside."""
+    first = crowd.first()
+
+    def interrupted(self: object, timeout: float = -1) -> None:
+        raise Interrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("scanqueue.stores._group.Block.wait", interrupted)
+        with pytest.raises(Interrupt):
+            crowd.writers.hold(PATIENCE)
+    crowd.go_on.set()
+    first.result()
+    assert crowd.is_free()
+
+
+def test_an_interrupt_between_the_block_and_its_commit_keeps_the_block(
+    crowd: Crowd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It had ended well."""
+    real_hand_on = crowd.writers._hand_on
+
+    def interrupted(group: object) -> bool:
+        monkeypatch.setattr(crowd.writers, "_hand_on", real_hand_on)
+        raise Interrupt
+
+    monkeypatch.setattr(crowd.writers, "_hand_on", interrupted)
+    with pytest.raises(Interrupt), crowd.writers.block(sync=True) as changes:
+        changes.append(1)
+    assert crowd.engine.stored == [1]
+    assert crowd.is_free()
+
+
 @pytest.mark.parametrize("is_exclusive", [False, True])
 def test_an_interrupt_right_after_the_turn_was_given_hands_it_on(
     crowd: Crowd, monkeypatch: pytest.MonkeyPatch, is_exclusive: bool

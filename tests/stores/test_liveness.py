@@ -200,6 +200,16 @@ def test_a_file_that_is_cleaned_up_before_it_is_locked_is_made_again(
     assert not _file_lock.remove_free(str(lock))
 
 
+def test_a_file_that_was_replaced_under_way_is_left_alone(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is another one's by now."""
+    path.touch()
+    monkeypatch.setattr(_file_lock, "_is_at", lambda descriptor, path: False)
+    assert not _file_lock.remove_free(str(path))
+    assert path.exists()
+
+
 def test_a_lock_that_cannot_be_had_leaves_nothing_open(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -331,6 +341,18 @@ def test_a_fork_during_a_long_transaction_cannot_be_used(
     submit(store, "music")
     assert waiting(store) == ["music"]
     in_child(lambda: SQLiteStore(path).open("child", 1000))
+
+
+def test_a_fork_waits_for_a_reader(store: SQLiteStore) -> None:
+    """A short one, at least."""
+    with store.read():
+        fork = Call(store.before_fork)
+        while not store._readers._is_held:
+            assert fork.is_alive()
+        assert fork.is_alive()
+    fork.result()
+    assert store._is_quiet
+    store.after_fork_in_parent()
 
 
 def test_readers_wait_for_a_fork(store: SQLiteStore) -> None:

@@ -93,6 +93,7 @@ def test_a_store_that_is_not_open_is_not_written(path: Path) -> None:
         SQLiteStore(path).write()
     with pytest.raises(StoreError), SQLiteStore(path).read():
         pass
+    SQLiteStore(path).close()
 
 
 def test_an_owner_must_be_a_part_of_a_name(path: Path) -> None:

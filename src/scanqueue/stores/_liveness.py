@@ -79,7 +79,7 @@ class Liveness:
                 os.unlink(self._file_of(self._owner))
             os.close(descriptor)
 
-    def forget(self) -> None:
+    def forget(self) -> None:  # pragma: no cover - in forked children, mostly
         """Let go of the lock in a forked child; the parent keeps it."""
         descriptor, self._descriptor = self._descriptor, None
         if descriptor is not None:

@@ -104,7 +104,7 @@ class Readers:
             with suppress(sqlite3.Error):
                 connection.close()
 
-    def forget(self) -> list[sqlite3.Connection]:
+    def forget(self) -> list[sqlite3.Connection]:  # pragma: no cover - in forked children only
         """Let go of the connections without closing them, and return them."""
         idle, self._idle = self._idle, []
         return idle
@@ -151,8 +151,7 @@ class Reading:
         if connection is None:
             return
         try:
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
+            connection.execute("ROLLBACK")
         except sqlite3.Error:
             with suppress(sqlite3.Error):
                 connection.close()

@@ -153,6 +153,7 @@ class Writer:
             if self._kept is not self._saved and self._kept != self._saved:
                 self._kept.save(self._connection)
             self._file.check_identity()
+            self._saved = None  # until it is known, whatever comes in between
             self._connection.execute("COMMIT")
             self._saved = self._kept
         except sqlite3.Error as error:
@@ -192,7 +193,7 @@ class Writer:
             with suppress(sqlite3.Error):
                 connection.close()
 
-    def forget(self) -> sqlite3.Connection | None:
+    def forget(self) -> sqlite3.Connection | None:  # pragma: no cover - in forked children only
         """Let go of the connection without closing it, and return it."""
         connection, self._connection = self._connection, None
         return connection

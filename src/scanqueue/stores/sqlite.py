@@ -145,10 +145,10 @@ class SQLiteStore:
 
     def close(self) -> None:
         """Give up the sign of life, and close the file; reads open it again for a moment each."""
-        if self._writers.hold(-1):
-            self._is_open = False
-            self._writer.close()
-            self._writers.let_go()
+        self._writers.hold(-1)
+        self._is_open = False
+        self._writer.close()
+        self._writers.let_go()
         self._readers.close()
         if self._liveness is not None:
             self._liveness.give_up()
