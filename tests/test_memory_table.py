@@ -1,6 +1,8 @@
-"""The table in memory against a naive model: a list of rows that is searched through."""
+"""The tables, in memory and in a database, against a naive model: a list of rows to search."""
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
+from typing import TypeAlias
 from uuid import UUID
 
 import attrs
@@ -11,9 +13,14 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from scanqueue._lifecycle import TRANSITIONS, Event, apply, can
 from scanqueue.models import LibraryId, TaskPriority, TaskStatus
+from scanqueue.protocols import TaskTable
 from scanqueue.records import Counts, Slot, TaskRecord
 from scanqueue.stores._table import MemoryTable
 from tests.bare_queue import FIRST_REVISION, NOON, WHOLE
+from tests.stores.tables import Interning, new_table
+
+MakeTable: TypeAlias = Callable[[int], TaskTable]
+"""Makes an empty table whose revisions begin there."""
 
 LIBRARIES: list[LibraryId] = [1, "1", "a", "b"]
 # A failure takes a while to shrink.
@@ -104,10 +111,14 @@ class TableMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.table = MemoryTable(FIRST_REVISION)
+        self.table = self.new_table()
         self.naive = NaiveTable()
         self.now = NOON
         self.made = 0
+
+    def new_table(self) -> TaskTable:
+        """Return an empty table."""
+        raise NotImplementedError
 
     def next_revision(self) -> int:
         """Take a revision; each is one more than the last."""
@@ -142,6 +153,7 @@ class TableMachine(RuleBasedStateMachine):
             new.priority = priority
         if new.status.is_ended and not old.status.is_ended:
             new.completed_at = self.now
+            new.rank = new.revision
         self.move_slot(old, new)
         self.table.replace(old, new)
         self.naive.put(new)
@@ -272,15 +284,42 @@ class TableMachine(RuleBasedStateMachine):
             assert self.table.slot_of(library_id) == by_library.get(library_id)
 
 
-TestTableAgainstModel = TableMachine.TestCase
+class MemoryTableMachine(TableMachine):
+    """The table in memory."""
+
+    def new_table(self) -> MemoryTable:
+        """Return an empty one."""
+        return MemoryTable(FIRST_REVISION)
+
+
+class SQLiteTableMachine(TableMachine):
+    """The table in a database."""
+
+    def new_table(self) -> Interning:
+        """Return an empty one."""
+        return new_table(FIRST_REVISION)
+
+
+TestMemoryTable = MemoryTableMachine.TestCase
+TestSQLiteTable = SQLiteTableMachine.TestCase
 # A step is cheap, and it takes many to end a task, let alone to delete one.
-TestTableAgainstModel.settings = settings(
+TestMemoryTable.settings = settings(
     max_examples=3 * settings().max_examples,
+    stateful_step_count=2 * settings().stateful_step_count,
+)
+TestSQLiteTable.settings = settings(
     stateful_step_count=2 * settings().stateful_step_count,
 )
 
 
-def a_task(table: MemoryTable, library_id: LibraryId = "a") -> TaskRecord:
+@pytest.fixture(params=[MemoryTable, new_table], ids=["memory", "sqlite"])
+def make_table(request: pytest.FixtureRequest) -> MakeTable:
+    """Return what makes an empty table."""
+    maker: MakeTable = request.param
+    return maker
+
+
+def a_task(table: TaskTable, library_id: LibraryId = "a") -> TaskRecord:
     """Return a pending task that is in the table."""
     revision = table.next_revision()
     task = a_record(revision, library_id, TaskPriority.NORMAL, NOON, revision)
@@ -288,9 +327,9 @@ def a_task(table: MemoryTable, library_id: LibraryId = "a") -> TaskRecord:
     return task
 
 
-def test_a_new_table_is_empty() -> None:
+def test_a_new_table_is_empty(make_table: MakeTable) -> None:
     """It begins at the revision that it is given."""
-    table = MemoryTable(5)
+    table = make_table(5)
     assert table.revision() == 5
     assert table.next_revision() == 6
     assert table.counts() == Counts()
@@ -299,9 +338,9 @@ def test_a_new_table_is_empty() -> None:
     assert table.oldest_pending() is None
 
 
-def test_replacing_what_is_not_current_is_refused() -> None:
+def test_replacing_what_is_not_current_is_refused(make_table: MakeTable) -> None:
     """The compare-and-set: nothing is changed."""
-    table = MemoryTable(0)
+    table = make_table(0)
     old = a_task(table)
     new = old.successor(table.next_revision())
     table.replace(old, new)
@@ -312,19 +351,19 @@ def test_replacing_what_is_not_current_is_refused() -> None:
     assert table.changed(0, None) == [new]
 
 
-def test_replacing_what_is_not_there_is_refused() -> None:
+def test_replacing_what_is_not_there_is_refused(make_table: MakeTable) -> None:
     """A task that was deleted does not come back."""
-    table = MemoryTable(0)
-    old = a_task(MemoryTable(0))
+    table = make_table(0)
+    old = a_task(make_table(0))
     with pytest.raises(ValueError, match="has changed since it was read"):
         table.replace(old, old.successor(2))
     assert table.get(old.id) is None
     assert table.counts() == Counts()
 
 
-def test_a_slot_that_is_held_cannot_be_taken() -> None:
+def test_a_slot_that_is_held_cannot_be_taken(make_table: MakeTable) -> None:
     """Not even by the same scan."""
-    table = MemoryTable(0)
+    table = make_table(0)
     slot = Slot("a", UUID(int=1), 1, "me")
     table.take_slot(slot)
     for other in (slot, attrs.evolve(slot, owner="you")):
@@ -334,9 +373,9 @@ def test_a_slot_that_is_held_cannot_be_taken() -> None:
 
 
 @pytest.mark.parametrize("is_held", [False, True])
-def test_a_slot_that_is_not_held_cannot_be_freed(is_held: bool) -> None:
+def test_a_slot_that_is_not_held_cannot_be_freed(make_table: MakeTable, is_held: bool) -> None:
     """Nor one that another attempt holds."""
-    table = MemoryTable(0)
+    table = make_table(0)
     slot = Slot("a", UUID(int=1), 2, "me")
     if is_held:
         table.take_slot(slot)
@@ -345,14 +384,15 @@ def test_a_slot_that_is_not_held_cannot_be_freed(is_held: bool) -> None:
     assert table.slots() == [slot] * is_held
 
 
-def test_an_early_end_behind_a_clock_that_was_set_back_is_found() -> None:
+def test_an_early_end_behind_a_clock_that_was_set_back_is_found(make_table: MakeTable) -> None:
     """What ended first has the later moment; it is in the window, the last one is not."""
-    table = MemoryTable(0)
+    table = make_table(0)
     tasks = [a_task(table, number) for number in range(3)]
     ended = []
     for old, minutes in zip(tasks, (10, 30, 0), strict=True):
         new = apply(old, Event.CANCEL, table.next_revision())
         new.completed_at = NOON + timedelta(minutes=minutes)
+        new.rank = new.revision
         table.replace(old, new)
         ended.append(new)
     first, second, _ = ended
@@ -362,9 +402,9 @@ def test_an_early_end_behind_a_clock_that_was_set_back_is_found() -> None:
     assert list(table.ended(NOON + timedelta(minutes=31), None, None)) == []
 
 
-def test_thousands_of_changes_of_a_few_tasks_are_remembered_as_a_few() -> None:
+def test_thousands_of_changes_of_a_few_tasks_are_remembered_as_a_few(make_table: MakeTable) -> None:
     """The latest state of each is found, from every revision on."""
-    table = MemoryTable(0)
+    table = make_table(0)
     tasks = [a_task(table, number) for number in range(3)]
     for number in range(5000):
         old = tasks.pop(0)

@@ -6,6 +6,7 @@ accounted for.
 """
 
 import logging
+from typing import TYPE_CHECKING
 
 from scanqueue._clock import SystemClock
 from scanqueue._service import ScanQueueService
@@ -41,6 +42,9 @@ from scanqueue.models import (
 from scanqueue.protocols import Clock, ScanContext, Scanner, TaskStore
 from scanqueue.stores import MemoryStore
 
+if TYPE_CHECKING:
+    from scanqueue.stores import SQLiteStore
+
 __all__ = [
     "Clock",
     "EndReason",
@@ -50,6 +54,7 @@ __all__ = [
     "QueueClosedError",
     "QueueFullError",
     "QueueStats",
+    "SQLiteStore",
     "ScanCancelled",
     "ScanContext",
     "ScanQueueError",
@@ -77,3 +82,14 @@ __all__ = [
 ]
 
 logging.getLogger(__name__).addHandler(logging.NullHandler())
+
+
+def __getattr__(name: str) -> object:
+    """Import `SQLiteStore` when it is asked for: whoever does not use it need not load SQLite."""
+    if name == "SQLiteStore":
+        from scanqueue.stores import SQLiteStore  # noqa: PLC0415 - see above
+
+        globals()[name] = SQLiteStore
+        return SQLiteStore
+    message = f"module {__name__!r} has no attribute {name!r}"
+    raise AttributeError(message)

@@ -88,8 +88,7 @@ class Core:
         self._begin()  # anew, since threads that are not here may hold the locks
         if closes:
             self.forked = self.hub.closed = self.hub.finished = True
-        else:
-            self.store.after_fork()
+        self.store.after_fork()
 
     # --- time ---
 

@@ -26,10 +26,47 @@ def register(forkable: Forkable) -> None:
     _forkables.add(forkable)
 
 
+class Holder(Forkable, Protocol):
+    """Something that must not be in use while its process forks."""
+
+    def before_fork(self) -> None:
+        """Let go of what must not be shared, and keep others from taking it up."""
+
+    def after_fork_in_parent(self) -> None:
+        """Let others take it up again; follows every `before_fork`."""
+
+
+_holders: WeakSet[Holder] = WeakSet()
+_held: list[Holder] = []
+
+
+def register_holder(holder: Holder) -> None:
+    """Have its methods called at every fork, for as long as the object lives.
+
+    Args:
+        holder: The object.
+    """
+    _holders.add(holder)
+    _forkables.add(holder)
+
+
+def _hold_all() -> None:
+    # In the same order for all, so that two threads that fork do not wait for each other.
+    for holder in sorted(_holders, key=id):
+        _held.append(holder)
+        holder.before_fork()
+
+
+def _let_all_go() -> None:
+    while _held:
+        _held.pop().after_fork_in_parent()
+
+
 def _call_all() -> None:  # pragma: no cover - runs in forked children only
+    _held.clear()
     for forkable in list(_forkables):
         forkable.after_fork()
 
 
 if hasattr(os, "register_at_fork"):  # pragma: no branch - Windows has no fork
-    os.register_at_fork(after_in_child=_call_all)
+    os.register_at_fork(before=_hold_all, after_in_parent=_let_all_go, after_in_child=_call_all)

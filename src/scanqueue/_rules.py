@@ -231,6 +231,9 @@ def finish(
     """Record that a scanner returned, and free its slot; None when the slot is not its own."""
     old = _current(table, slot)
     if old is None:
+        if table.slot_of(slot.library_id) == slot:  # its record was lost
+            table.free_slot(slot)
+            table.next_revision()  # nobody's, but who polls for it looks again
         return None
     event = Event.FAIL if ending.result is None else Event.SUCCEED
     task = apply(old, event, table.next_revision())

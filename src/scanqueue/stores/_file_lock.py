@@ -1,0 +1,114 @@
+"""Locks of the operating system on files: they end with their process, however it ends.
+
+They are `flock` locks: of an open file, not of a process. So two stores of one process see each
+other, and a forked child that keeps the descriptor keeps the lock alive.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
+
+if sys.platform != "win32":
+    import fcntl
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+SUPPORTED = sys.platform != "win32"
+"""Whether this system has such locks."""
+
+_FLAGS = os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0)
+_MODE = 0o644
+
+
+def acquire(descriptor: int) -> None:
+    """Lock an open file, and wait as long as another one holds it."""
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+
+
+def create(path: str) -> int:
+    """Make a file, if need be, and lock it.
+
+    Returns:
+        Its descriptor: the lock ends when it is closed.
+
+    Raises:
+        OSError: The file cannot be made.
+    """
+    while True:
+        descriptor = os.open(path, _FLAGS, _MODE)
+        try:
+            acquire(descriptor)
+            if _is_at(descriptor, path):
+                return descriptor
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)  # somebody cleaned up between the two steps
+
+
+@contextmanager
+def locked(path: str) -> Iterator[int]:
+    """Hold a new, locked file open.
+
+    Raises:
+        OSError: The file cannot be made.
+    """
+    descriptor = create(path)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def is_free(path: str) -> bool:
+    """Return whether nobody holds the lock: the file is gone, or its process is dead.
+
+    Raises:
+        OSError: It cannot be told.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return True
+    try:
+        # Shared, so that two who ask at the same time do not take each other for the owner.
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    else:
+        return True
+    finally:
+        os.close(descriptor)
+
+
+def remove_free(path: str) -> bool:
+    """Remove a file whose lock nobody holds, and leave any other.
+
+    Returns:
+        Whether it was removed.
+    """
+    with suppress(OSError):
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # Still locked, so that whoever makes it anew meanwhile sees that it is gone.
+            if _is_at(descriptor, path):
+                os.unlink(path)
+                return True
+        finally:
+            os.close(descriptor)
+    return False
+
+
+def _is_at(descriptor: int, path: str) -> bool:
+    """Return whether an open file is the one that a path leads to."""
+    opened = os.fstat(descriptor)
+    try:
+        found = os.stat(path)
+    except FileNotFoundError:
+        return False
+    return (opened.st_dev, opened.st_ino) == (found.st_dev, found.st_ino)

@@ -1,0 +1,86 @@
+"""Which owners are alive: each holds a lock on a file of its own beside the database."""
+
+from __future__ import annotations
+
+import os
+import re
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from scanqueue.stores import _file_lock
+from scanqueue.stores._sqlite_file import beside
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from scanqueue.records import OwnerId
+
+_INFIX = "-owner-"
+_NAME = re.compile(r"[0-9A-Za-z_.-]{1,100}")
+"""What an owner may be called, as a part of a file's name."""
+
+
+class Liveness:
+    """The sign of life of one owner, and its eye for those of others.
+
+    Args:
+        path: The database.
+        owner: Who holds the lock until `give_up`.
+
+    Raises:
+        OSError: The file cannot be made.
+        ValueError: The owner cannot be part of a file's name.
+    """
+
+    def __init__(self, path: str, owner: OwnerId) -> None:
+        if not _NAME.fullmatch(owner):
+            message = (
+                f"owner must be made of ASCII letters, digits, '_', '-' and '.', not {owner!r}"
+            )
+            raise ValueError(message)
+        self._path = path
+        self._owner = owner
+        self._descriptor: int | None = _file_lock.create(self._file_of(owner))
+
+    def _file_of(self, owner: OwnerId) -> str:
+        return self._path + _INFIX + owner
+
+    def dead(self, owners: Collection[OwnerId]) -> set[OwnerId]:
+        """Return those of the owners whose process is dead for sure.
+
+        Raises:
+            OSError: It cannot be told.
+        """
+        found = {owner for owner in owners if owner != self._owner and self._is_dead(owner)}
+        for owner in filter(_NAME.fullmatch, found):
+            _file_lock.remove_free(self._file_of(owner))
+        return found
+
+    def _is_dead(self, owner: OwnerId) -> bool:
+        # A name that none can have was damaged on disk; its slot must not be held for ever.
+        return not _NAME.fullmatch(owner) or _file_lock.is_free(self._file_of(owner))
+
+    def remove_abandoned(self, but: Collection[OwnerId]) -> None:
+        """Remove the files of the dead.
+
+        Args:
+            but: Owners that are still to be asked about.
+        """
+        for owner in beside(self._path, _INFIX):
+            if owner not in but and owner != self._owner:
+                _file_lock.remove_free(self._file_of(owner))
+
+    def give_up(self) -> None:
+        """End the sign of life; a second call does nothing."""
+        descriptor, self._descriptor = self._descriptor, None
+        if descriptor is not None:
+            # Removed while it is locked: whoever makes a file of this name makes a new one.
+            with suppress(OSError):
+                os.unlink(self._file_of(self._owner))
+            os.close(descriptor)
+
+    def forget(self) -> None:  # pragma: no cover - in forked children, mostly
+        """Let go of the lock in a forked child; the parent keeps it."""
+        descriptor, self._descriptor = self._descriptor, None
+        if descriptor is not None:
+            os.close(descriptor)

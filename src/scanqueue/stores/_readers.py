@@ -1,0 +1,159 @@
+"""The transactions that read: each sees one moment, on a connection of its own while it lasts."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from scanqueue import _sync
+from scanqueue.stores._sqlite_errors import explain
+from scanqueue.stores._sqlite_table import SQLiteView
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from scanqueue.stores._sqlite_file import DatabaseFile
+
+_IDLE_LIMIT = 8
+"""The most connections that wait for a reader."""
+
+
+class Readers:
+    """A few connections, used last in, first out.
+
+    Thread-safety: any thread. The condition protects all fields.
+
+    Args:
+        file: The database.
+        reported: The records that are known to be unreadable.
+    """
+
+    def __init__(self, file: DatabaseFile, reported: set[tuple[str, int]]) -> None:
+        self.file = file
+        self.reported = reported
+        self._condition = _sync.Condition(_sync.Lock())
+        self._idle: list[sqlite3.Connection] = []
+        self._active = 0
+        self._is_held = False
+        self._keeps = True
+
+    def take(self) -> sqlite3.Connection:
+        """Return a connection for one reader.
+
+        Raises:
+            sqlite3.Error: None can be made.
+        """
+        with self._condition:
+            while self._is_held:
+                self._condition.wait()
+            self._active += 1
+            connection = self._idle.pop() if self._idle else None
+        if connection is not None:
+            return connection
+        try:
+            return self.file.connect(read_only=True)
+        except BaseException:
+            self.give_back(None)
+            raise
+
+    def give_back(self, connection: sqlite3.Connection | None) -> None:
+        """Take a connection back, or None instead of one that is of no use any more."""
+        with self._condition:
+            self._active -= 1
+            if connection is not None and self._keeps and len(self._idle) < _IDLE_LIMIT:
+                self._idle.append(connection)
+                connection = None
+            if self._is_held:
+                self._condition.notify_all()
+        if connection is not None:
+            connection.close()
+
+    def hold(self, timeout: float) -> bool:
+        """Keep everybody out, with nothing open, until `let_go`.
+
+        Args:
+            timeout: Seconds to wait for those who read.
+
+        Returns:
+            Whether that worked out; `let_go` must follow in any case.
+        """
+        with self._condition:
+            self._is_held = True
+            worked = self._condition.wait_for(lambda: not self._active, timeout)
+        self.close_idle()
+        return worked
+
+    def let_go(self) -> None:
+        """Let readers in again, after `hold`."""
+        with self._condition:
+            self._is_held = False
+            self._condition.notify_all()
+
+    def close(self) -> None:
+        """Close all connections; whoever reads from now on makes one and closes it at once."""
+        with self._condition:
+            self._keeps = False
+        self.close_idle()
+
+    def close_idle(self) -> None:
+        """Close the connections that nobody uses."""
+        with self._condition:
+            idle, self._idle = self._idle, []
+        for connection in idle:
+            with suppress(sqlite3.Error):
+                connection.close()
+
+    def forget(self) -> list[sqlite3.Connection]:  # pragma: no cover - in forked children only
+        """Let go of the connections without closing them, and return them."""
+        idle, self._idle = self._idle, []
+        return idle
+
+
+class Reading:
+    """One read: a context that gives a view of one moment.
+
+    Args:
+        readers: Where its connection comes from.
+    """
+
+    __slots__ = ("_connection", "_readers")
+
+    def __init__(self, readers: Readers) -> None:
+        self._readers = readers
+        self._connection: sqlite3.Connection | None = None
+
+    def __enter__(self) -> SQLiteView:
+        readers = self._readers
+        file = readers.file
+        file.check_identity()
+        try:
+            self._connection = connection = readers.take()
+            connection.execute("BEGIN")
+        except sqlite3.Error as error:
+            self._end()
+            raise explain(error, file.path) from error
+        return SQLiteView(connection, file.path, readers.reported)
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._end()
+        if isinstance(error, sqlite3.Error):
+            raise explain(error, self._readers.file.path) from error
+
+    def _end(self) -> None:
+        """End the transaction; a connection that cannot do that is of no more use."""
+        connection, self._connection = self._connection, None
+        if connection is None:
+            return
+        try:
+            connection.execute("ROLLBACK")
+        except sqlite3.Error:
+            with suppress(sqlite3.Error):
+                connection.close()
+            connection = None
+        self._readers.give_back(connection)

@@ -1,0 +1,94 @@
+"""What SQLite and the file system say went wrong, as the errors of the library."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sqlite3
+from contextlib import suppress
+from typing import Final
+
+from scanqueue.errors import (
+    StoreBusyError,
+    StoreCorruptError,
+    StoreError,
+    StoreFullError,
+    StoreReadOnlyError,
+)
+
+_LITTLE_ROOM = 1 << 16
+"""Bytes: with less than this left, a failed write is taken for a full disk."""
+
+_NO_ROOM: Final = (StoreFullError, "no room is left on its disk; free some")
+_READ_ONLY: Final = (
+    StoreReadOnlyError,
+    "it can only be read; this process must be allowed to write the file and its folder",
+)
+_CORRUPT: Final = (
+    StoreCorruptError,
+    "it is damaged; put a backup in its place, or delete it to begin a new queue",
+)
+
+_BY_CODE: Final = {
+    sqlite3.SQLITE_BUSY: (
+        StoreBusyError,
+        "another connection has held it locked for too long; find out which, and try again",
+    ),
+    sqlite3.SQLITE_LOCKED: (StoreBusyError, "another connection holds it locked; try again"),
+    sqlite3.SQLITE_PROTOCOL: (StoreBusyError, "too many others open it right now; try again"),
+    sqlite3.SQLITE_FULL: _NO_ROOM,
+    sqlite3.SQLITE_CORRUPT: _CORRUPT,
+    sqlite3.SQLITE_NOTADB: (
+        StoreCorruptError,
+        "it is no SQLite database; choose another path, or delete it to begin a new queue",
+    ),
+    sqlite3.SQLITE_READONLY: _READ_ONLY,
+    sqlite3.SQLITE_PERM: _READ_ONLY,
+}
+
+_BY_ERRNO: Final = {
+    errno.EROFS: _READ_ONLY,
+    errno.EACCES: _READ_ONLY,
+    errno.EPERM: _READ_ONLY,
+    errno.ENOSPC: _NO_ROOM,
+    errno.EDQUOT: _NO_ROOM,
+    errno.ENOENT: (StoreError, "its folder does not exist; make it first"),
+    errno.ENOTDIR: (StoreError, "a part of its path is no folder; choose another path"),
+}
+
+
+def explain(error: sqlite3.Error | OSError, path: str) -> StoreError:
+    """Return the error that says what happened to a store, and what to do.
+
+    Args:
+        error: What was raised. The caller raises the answer from it.
+        path: The file of the store.
+    """
+    if isinstance(error, OSError):
+        kind, advice = _BY_ERRNO.get(error.errno or 0, (StoreError, "the system refused"))
+    else:
+        kind, advice = _of_sqlite(error, path)
+    return kind(f"the queue in {path!r} failed: {advice} ({error})")
+
+
+def _of_sqlite(error: sqlite3.Error, path: str) -> tuple[type[StoreError], str]:
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF  # without its variant
+    if code in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN):
+        return _of_file_system(path)
+    return _BY_CODE.get(code, (StoreError, "SQLite refused"))
+
+
+def _of_file_system(path: str) -> tuple[type[StoreError], str]:
+    """Return why a file could not be read, written or opened, as far as it can be told."""
+    folder = os.path.dirname(path)
+    with suppress(OSError):
+        system = os.statvfs(folder)
+        if system.f_flag & os.ST_RDONLY:
+            return _READ_ONLY
+        if system.f_bavail * system.f_frsize < _LITTLE_ROOM:
+            return _NO_ROOM
+        if not os.path.exists(path):
+            return StoreError, "the file is gone"
+        if not (os.access(path, os.R_OK | os.W_OK) and os.access(folder, os.W_OK | os.X_OK)):
+            return _READ_ONLY
+    return StoreError, "its disk could not be read or written"

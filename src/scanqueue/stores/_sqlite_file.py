@@ -1,0 +1,233 @@
+"""The file of a database: made whole or not at all, looked at before it is touched, watched."""
+
+from __future__ import annotations
+
+import os
+import re
+import sqlite3
+import stat
+from contextlib import closing, suppress
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+from uuid import uuid4
+
+from scanqueue.errors import (
+    StoreCorruptError,
+    StoreError,
+    StoreReadOnlyError,
+    StoreVersionError,
+)
+from scanqueue.stores import _file_lock
+from scanqueue.stores._sqlite_errors import explain
+from scanqueue.stores._sqlite_rows import to_text
+from scanqueue.stores._sqlite_schema import APPLICATION_ID, refuse_newer, upgrade
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+BUSY_TIMEOUT = 5.0
+"""Seconds that a connection waits for one of another process."""
+
+_DRAFT = re.compile(r"[0-9a-f]{32}")
+
+
+class DatabaseFile:
+    """The path of a database, and which file was there when it was opened.
+
+    Args:
+        path: The absolute path.
+    """
+
+    def __init__(self, path: str) -> None:
+        # All names of a file must lead to the same lock files beside it.
+        self.path = os.path.realpath(path)
+        self._identity: tuple[int, int] | None = None
+
+    def open(self, first_revision: int) -> None:
+        """Make the database if there is none; else see whether it is one of ours.
+
+        A file that is refused is not touched.
+
+        Args:
+            first_revision: Where the revisions of a queue that is new begin.
+
+        Raises:
+            StoreError: It cannot be used.
+        """
+        try:
+            remove_abandoned(self.path)
+            while not os.path.exists(self.path):
+                create(self.path, first_revision)
+            self._refuse_unusable()
+            with closing(self._connect("mode=ro&immutable=1")) as connection:
+                self._refuse_foreign(connection)
+            self._identity = _identity(os.stat(self.path))
+            with closing(self.connect()) as connection:
+                upgrade(connection, self.path)
+        except (sqlite3.Error, OSError) as error:
+            raise explain(error, self.path) from error
+
+    def connect(self, *, read_only: bool = False) -> sqlite3.Connection:
+        """Return a connection to the database, which must exist.
+
+        Raises:
+            sqlite3.Error: SQLite refused.
+        """
+        connection = self._connect("mode=rw")
+        pragma = "query_only = ON" if read_only else "journal_mode = WAL"
+        try:
+            connection.execute(f"PRAGMA {pragma}")
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _connect(self, options: str) -> sqlite3.Connection:
+        connection = sqlite3.connect(
+            f"file:{quote(os.fsencode(self.path))}?{options}",
+            uri=True,
+            timeout=BUSY_TIMEOUT,
+            isolation_level=None,
+            check_same_thread=False,
+        )
+        connection.text_factory = to_text
+        return connection
+
+    def check_identity(self) -> None:
+        """See that the file is still the one that was opened.
+
+        Raises:
+            StoreError: It was deleted, moved or replaced, or never opened.
+        """
+        try:
+            found = _identity(os.stat(self.path))
+        except OSError as error:
+            message = (
+                f"the queue in {self.path!r} is gone while it is in use ({error}); put the file"
+                " back, or restart to begin a new queue"
+            )
+            raise StoreError(message) from error
+        if found != self._identity:
+            message = (
+                f"the queue in {self.path!r} was replaced while it was in use; put the file back,"
+                " or restart to use the new one"
+            )
+            raise StoreError(message)
+
+    def _refuse_unusable(self) -> None:
+        found = os.stat(self.path)
+        if stat.S_ISDIR(found.st_mode):
+            raise StoreError(f"{self.path!r} is a folder; name a file in it")
+        if not stat.S_ISREG(found.st_mode):
+            raise StoreError(f"{self.path!r} is not a regular file; choose another path")
+        if found.st_size == 0:
+            message = f"the queue in {self.path!r} is empty; delete it to begin a new queue"
+            raise StoreCorruptError(message)
+        for path, mode in (
+            (self.path, os.R_OK | os.W_OK),
+            (os.path.dirname(self.path), os.W_OK | os.X_OK),
+        ):
+            if not os.access(path, mode):
+                message = (
+                    f"the queue in {self.path!r} can only be read: this process may not write"
+                    f" {path!r}; let it, or choose another path"
+                )
+                raise StoreReadOnlyError(message)
+
+    def _refuse_foreign(self, connection: sqlite3.Connection) -> None:
+        """Look at the header, through SQLite: reading a file by hand drops its locks on it.
+
+        POSIX takes all locks of a process from a file when any descriptor of it is closed.
+        `immutable` has SQLite touch nothing, not even the log of another program's database.
+        """
+        (application,) = connection.execute("PRAGMA application_id").fetchone()
+        if application != APPLICATION_ID:
+            message = (
+                f"{self.path!r} is the database of another program (its application_id is"
+                f" {application}); choose another path"
+            )
+            raise StoreVersionError(message)
+        refuse_newer(connection, self.path)
+
+
+def _identity(found: os.stat_result) -> tuple[int, int]:
+    return found.st_dev, found.st_ino
+
+
+# --- making one ---------------------------------------------------------------------------------
+
+
+def create(path: str, first_revision: int) -> None:
+    """Make an empty queue, unless somebody else does meanwhile.
+
+    It gets its name when it is whole and on disk: a crash leaves nothing, or all of it.
+
+    Args:
+        path: The file, which does not exist.
+        first_revision: Where its revisions begin.
+
+    Raises:
+        OSError: The file cannot be made.
+        sqlite3.Error: It cannot be filled.
+    """
+    draft = f"{path}-new-{uuid4().hex}"
+    # The lock says that its maker is alive.
+    with _file_lock.locked(draft) as descriptor:
+        try:
+            with closing(sqlite3.connect(draft, isolation_level=None)) as connection:
+                connection.execute("PRAGMA journal_mode = MEMORY")
+                connection.execute("PRAGMA synchronous = OFF")  # it is synced as a whole below
+                upgrade(connection, path)
+                connection.execute(
+                    "INSERT INTO queue (one, revision) VALUES (1, ?)", (first_revision,)
+                )
+                connection.execute("PRAGMA journal_mode = WAL")
+            os.fsync(descriptor)
+            _publish(draft, path)
+        finally:
+            _remove_draft(draft)
+
+
+def _publish(draft: str, path: str) -> None:
+    """Give a draft its name, unless that is taken, and make the name durable."""
+    folder = os.open(os.path.dirname(path), os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        try:
+            os.link(draft, path)
+        except FileExistsError:
+            return
+        except OSError:  # a file system without links
+            _file_lock.acquire(folder)
+            if not os.path.exists(path):
+                os.rename(draft, path)
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def _remove_draft(draft: str) -> None:
+    for suffix in ("-journal", "-wal", "-shm", ""):
+        with suppress(OSError):
+            os.unlink(draft + suffix)
+
+
+def remove_abandoned(path: str) -> None:
+    """Remove the drafts of makers that were killed."""
+    for name in beside(path, "-new-"):
+        draft = f"{path}-new-{name}"
+        if _DRAFT.fullmatch(name) and _file_lock.remove_free(draft):
+            _remove_draft(draft)
+
+
+def beside(path: str, infix: str) -> Iterator[str]:
+    """Yield how the names go on of the files beside a database that begin with its name.
+
+    Args:
+        path: The database.
+        infix: What follows its name in theirs.
+    """
+    prefix = os.path.basename(path) + infix
+    with suppress(OSError), os.scandir(os.path.dirname(path)) as entries:
+        for entry in entries:
+            if entry.name.startswith(prefix):
+                yield entry.name[len(prefix) :]

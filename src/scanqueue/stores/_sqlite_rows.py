@@ -1,0 +1,163 @@
+"""Task records as rows of a database, and back, without loss."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeAlias
+from uuid import UUID
+
+from scanqueue._scope import WHOLE_LIBRARY
+from scanqueue._validate import check_library_id
+from scanqueue.models import (
+    NO_PROGRESS,
+    EndReason,
+    ScanScope,
+    TaskPriority,
+    TaskProgress,
+    TaskResult,
+    TaskStatus,
+)
+from scanqueue.records import Slot, TaskRecord
+
+Row: TypeAlias = tuple[Any, ...]
+"""What SQLite returns: each value may be of any type, whatever the schema says."""
+
+FIXED_COLUMNS = ("id", "library_id", "created_at")
+"""What no change of a task touches."""
+
+CHANGING_COLUMNS = (
+    *("revision", "rank", "priority", "status", "scope", "deep", "started_at", "completed_at"),
+    *("scanned_paths", "total_paths", "message"),
+    *("added_count", "updated_count", "removed_count", "failed_count"),
+    *("error", "reason", "attempt", "interruptions", "holds_slot"),
+)
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_SECONDS_PER_DAY = 86_400
+_MICROSECONDS_PER_SECOND = 1_000_000
+
+_PRIORITIES = {priority.value: priority for priority in TaskPriority}
+_STATUSES = {status.value: status for status in TaskStatus}
+_REASONS: dict[str | None, EndReason | None] = {None: None} | {r.value: r for r in EndReason}
+_FLAGS = {0: False, 1: True}
+
+
+def to_microseconds(moment: datetime) -> int:
+    """Return a moment as microseconds since 1970 (UTC), exactly."""
+    since = moment - _EPOCH
+    seconds = since.days * _SECONDS_PER_DAY + since.seconds
+    return seconds * _MICROSECONDS_PER_SECOND + since.microseconds
+
+
+def _from_microseconds(number: int) -> datetime:
+    return _EPOCH + timedelta(microseconds=number)
+
+
+def to_text(raw: bytes) -> str | bytes:
+    """Decode a text, or leave it as it is: `decode` then refuses its row, and no other."""
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        return raw
+
+
+def encode_fixed(task: TaskRecord) -> Row:
+    """Return the values of `FIXED_COLUMNS`."""
+    return task.id.bytes, task.library_id, to_microseconds(task.created_at)
+
+
+def encode_changing(task: TaskRecord) -> Row:
+    """Return the values of `CHANGING_COLUMNS`."""
+    scope, started, ended = task.scope, task.started_at, task.completed_at
+    progress, result, reason = task.progress, task.result, task.reason
+    return (
+        task.revision,
+        task.rank,
+        task.priority.value,
+        task.status.value,
+        json.dumps(scope.paths, ensure_ascii=False) if scope.paths else None,
+        int(scope.deep),  # a bool takes SQLite ten times as long
+        None if started is None else to_microseconds(started),
+        None if ended is None else to_microseconds(ended),
+        progress.scanned_paths,
+        progress.total_paths,
+        progress.message,
+        None if result is None else result.added_count,
+        None if result is None else result.updated_count,
+        None if result is None else result.removed_count,
+        None if result is None else result.failed_count,
+        task.error,
+        None if reason is None else reason.value,
+        task.attempt,
+        task.interruptions,
+        int(task.holds_slot),
+    )
+
+
+def decode(row: Row) -> TaskRecord:
+    """Return the record of a row: its number, `FIXED_COLUMNS` and `CHANGING_COLUMNS`.
+
+    Raises:
+        Exception: Of any kind; the row is not one that `encode_...` made.
+    """
+    # fmt: off
+    (
+        _, task_id, library_id, created, revision, rank, priority, status, paths, deep,
+        started, completed, scanned, total, message, added, updated, removed, failed,
+        error, reason, attempt, interruptions, holds_slot,
+    ) = row
+    # fmt: on
+    if not type(revision) is type(rank) is type(attempt) is type(interruptions) is int:
+        raise TypeError("a number is not a number")
+    if not (error is None or type(error) is str):
+        raise TypeError("the error is not a text")
+    task = TaskRecord(
+        UUID(bytes=task_id),
+        check_library_id(library_id),
+        _PRIORITIES[priority],
+        _STATUSES[status],
+        WHOLE_LIBRARY if paths is None and deep == 0 else _scope(paths, _FLAGS[deep]),
+        _from_microseconds(created),
+        revision,
+        rank,
+        None if started is None else _from_microseconds(started),
+        None if completed is None else _from_microseconds(completed),
+        NO_PROGRESS
+        if scanned == 0 and total is None and message is None
+        else TaskProgress(scanned_paths=scanned, total_paths=total, message=message),
+        None
+        if added is updated is removed is failed is None
+        else TaskResult(
+            added_count=added, updated_count=updated, removed_count=removed, failed_count=failed
+        ),
+        error,
+        _REASONS[reason],
+        attempt,
+        interruptions,
+        _FLAGS[holds_slot],
+    )
+    if task.status.is_ended and completed is None:
+        raise ValueError("it has ended, but nobody knows when")
+    return task
+
+
+def _scope(paths: str | None, deep: bool) -> ScanScope:  # noqa: FBT001 - a field of the scope
+    if paths is None:
+        return ScanScope(deep=deep)
+    found = json.loads(paths)
+    if type(found) is not list:
+        raise TypeError("the paths are not a list")
+    return ScanScope(paths=found, deep=deep)
+
+
+def decode_slot(row: Row) -> Slot:
+    """Return the slot of a row: its number, the library, the task, the attempt and the owner.
+
+    Raises:
+        Exception: Of any kind; the row is not one that a table made.
+    """
+    _, library_id, task_id, attempt, owner = row
+    if type(attempt) is not int or type(owner) is not str:
+        raise TypeError("the attempt is not a number, or the owner not a text")
+    return Slot(check_library_id(library_id), UUID(bytes=task_id), attempt, owner)

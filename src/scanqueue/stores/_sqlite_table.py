@@ -1,0 +1,319 @@
+"""The tasks of one queue in a database: the view and the table of the `SQLiteStore`.
+
+They know no rule of the queue, no lock and no transaction. Whatever SQLite raises goes through:
+the transaction around them explains it. Complexities are those that `TaskView` promises; every
+question is answered from an index.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from logging import ERROR, getLogger
+from typing import TYPE_CHECKING
+
+import attrs
+
+from scanqueue._logs import log
+from scanqueue.models import TaskPriority, TaskStatus
+from scanqueue.stores._sqlite_rows import (
+    CHANGING_COLUMNS,
+    FIXED_COLUMNS,
+    decode,
+    decode_slot,
+    encode_changing,
+    encode_fixed,
+    to_microseconds,
+)
+from scanqueue.stores._sqlite_schema import UNREADABLE
+from scanqueue.stores._sqlite_state import load
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+    from typing import Any, TypeVar
+    from uuid import UUID
+
+    from scanqueue.models import LibraryId
+    from scanqueue.records import Counts, Slot, TaskRecord
+    from scanqueue.stores._sqlite_rows import Row
+    from scanqueue.stores._sqlite_state import QueueState
+
+    T = TypeVar("T")
+
+logger = getLogger(__name__)
+
+_COLUMNS = ", ".join((*FIXED_COLUMNS, *CHANGING_COLUMNS))
+
+
+def _select(what: str) -> str:
+    return f"SELECT seq, {_COLUMNS} FROM tasks WHERE {what}"  # noqa: S608 - constants only
+
+
+GET = _select(f"id = ? AND status <> '{UNREADABLE}'")
+PENDING_OF = _select("library_id = ? AND status = 'pending'")
+SLOTS = "SELECT seq, library_id, task_id, attempt, owner FROM slots ORDER BY seq"
+SLOT_OF = "SELECT seq, library_id, task_id, attempt, owner FROM slots WHERE library_id = ?"
+FIRST_CLAIMABLE = _select(
+    "status = 'pending'"
+    " AND NOT EXISTS (SELECT 1 FROM slots WHERE slots.library_id = tasks.library_id)"
+    " ORDER BY priority DESC, rank"
+)
+OLDEST_PENDING = _select("status = 'pending' AND priority = ? ORDER BY rank")
+PENDING = _select("status = 'pending' ORDER BY priority DESC, rank")
+ENDED = _select("ended_by >= ? AND completed_at >= ? ORDER BY ended_by DESC, rank DESC")
+ENDED_OF = _select(
+    "library_id = ? AND ended_by >= ? AND completed_at >= ? ORDER BY ended_by DESC, rank DESC"
+)
+CHANGED = _select(f"revision > ? AND status <> '{UNREADABLE}' ORDER BY revision")
+LATEST_END = (
+    "SELECT ended_by FROM tasks WHERE ended_by IS NOT NULL AND typeof(ended_by) = 'integer'"
+    " ORDER BY ended_by DESC LIMIT 1"
+)
+EXPIRED = (
+    "SELECT seq, status FROM tasks"
+    " WHERE ended_by IS NOT NULL AND holds_slot = 0 AND completed_at < ?"
+    " ORDER BY completed_at LIMIT ?"
+)
+COUNT_EXPIRED = (
+    "SELECT total(status = 'completed'), total(status = 'failed'), total(status = 'cancelled')"
+    " FROM tasks WHERE ended_by IS NOT NULL AND holds_slot = 0 AND completed_at < ?"
+)
+
+_INSERT = (
+    f"INSERT INTO tasks ({_COLUMNS})"  # noqa: S608 - constants only
+    f" VALUES ({', '.join('?' * len((*FIXED_COLUMNS, *CHANGING_COLUMNS)))})"
+)
+_TAKE_SLOT = "INSERT INTO slots (library_id, task_id, attempt, owner) VALUES (?, ?, ?, ?)"
+_FREE_SLOT = "DELETE FROM slots WHERE library_id = ? AND task_id = ? AND attempt = ? AND owner = ?"
+_SET_ASIDE = f"UPDATE tasks SET status = '{UNREADABLE}', ended_by = NULL WHERE seq = ?"  # noqa: S608
+_COUNT_ALL = (
+    "SELECT status, count(*), total(ended_by IS NOT NULL AND holds_slot) FROM tasks GROUP BY status"
+)
+
+
+class SQLiteView:
+    """A `TaskView` of a database, inside one transaction.
+
+    Args:
+        connection: Where the transaction is.
+        path: The file, for errors.
+        reported: The records that are known to be unreadable, as their tables and numbers.
+    """
+
+    __slots__ = ("_connection", "_path", "_reported", "_state")
+
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        path: str,
+        reported: set[tuple[str, int]],
+        state: QueueState | None = None,
+    ) -> None:
+        self._connection = connection
+        self._path = path
+        self._reported = reported
+        self._state = state
+
+    @property
+    def state(self) -> QueueState:
+        """The queue as a whole, read at the first need."""
+        if self._state is None:
+            self._state = load(self._connection, self._path)
+        return self._state
+
+    def revision(self) -> int:
+        return self.state.revision
+
+    def paused(self) -> bool:
+        return self.state.paused
+
+    def counts(self, since: datetime | None = None) -> Counts:
+        counts = self.state.counts()
+        if since is None:
+            return counts
+        row = self._connection.execute(COUNT_EXPIRED, (to_microseconds(since),)).fetchone()
+        completed, failed, cancelled = row
+        return attrs.evolve(
+            counts,
+            completed=counts.completed - int(completed),
+            failed=counts.failed - int(failed),
+            cancelled=counts.cancelled - int(cancelled),
+        )
+
+    def get(self, task_id: UUID) -> TaskRecord | None:
+        return self._record(GET, (task_id.bytes,))
+
+    def pending_of(self, library_id: LibraryId) -> TaskRecord | None:
+        return self._record(PENDING_OF, (library_id,))
+
+    def slot_of(self, library_id: LibraryId) -> Slot | None:
+        slots = self._slots(SLOT_OF, (library_id,))
+        return slots[0] if slots else None
+
+    def slots(self) -> list[Slot]:
+        return self._slots(SLOTS, ())
+
+    def first_claimable(self) -> TaskRecord | None:
+        return self._record(FIRST_CLAIMABLE, ())
+
+    def oldest_pending(self) -> TaskRecord | None:
+        firsts = [self._record(OLDEST_PENDING, (priority.value,)) for priority in TaskPriority]
+        return min(
+            (task for task in firsts if task is not None),
+            key=lambda task: task.rank,
+            default=None,
+        )
+
+    def pending(self, limit: int | None) -> list[TaskRecord]:
+        return self._records(PENDING, (), limit)
+
+    def ended(
+        self, since: datetime, limit: int | None, library_id: LibraryId | None
+    ) -> list[TaskRecord]:
+        moment = to_microseconds(since)
+        if library_id is None:
+            return self._records(ENDED, (moment, moment), limit)
+        return self._records(ENDED_OF, (library_id, moment, moment), limit)
+
+    def changed(self, after: int, limit: int | None) -> list[TaskRecord]:
+        return self._records(CHANGED, (after,), limit)
+
+    def _record(self, query: str, values: Row) -> TaskRecord | None:
+        found = self._records(query, values, 1)
+        return found[0] if found else None
+
+    def _records(self, query: str, values: Row, limit: int | None) -> list[TaskRecord]:
+        return self._read("tasks", decode, query, values, limit)
+
+    def _slots(self, query: str, values: Row) -> list[Slot]:
+        return self._read("slots", decode_slot, query, values, None)
+
+    def _read(
+        self, kind: str, decode: Callable[[Row], T], query: str, values: Row, limit: int | None
+    ) -> list[T]:
+        """Return what can be read of the answer to a query, at most `limit`.
+
+        The limit is not SQLite's: a record that cannot be read must not count.
+        """
+        found: list[T] = []
+        if limit == 0:
+            return found
+        broken: list[int] = []
+        rows = self._connection.execute(query, values)
+        for row in rows:
+            try:
+                found.append(decode(row))
+            except Exception as error:  # noqa: BLE001 - whatever is wrong with it
+                broken.append(row[0])
+                self._report(kind, row[0], error)
+            else:
+                if len(found) == limit:
+                    break
+        rows.close()
+        for number in broken:
+            self._set_aside(kind, number)
+        return found
+
+    def _report(self, kind: str, number: int, error: Exception) -> None:
+        if (kind, number) not in self._reported:
+            self._reported.add((kind, number))
+            data = {"path": self._path, "table": kind, "seq": number}
+            log(logger, ERROR, "a record cannot be read; it is passed over", error, **data)
+
+    def _set_aside(self, kind: str, number: int) -> None:
+        """Do nothing: a view cannot write."""
+
+
+class SQLiteTable(SQLiteView):
+    """A `TaskTable` in a database, inside one transaction.
+
+    Args:
+        connection: Where the transaction is.
+        path: The file, for errors.
+        reported: The records that are known to be unreadable.
+        state: The queue as a whole; whoever commits saves it.
+    """
+
+    __slots__ = ()
+
+    def next_revision(self) -> int:
+        self.state.revision += 1
+        return self.state.revision
+
+    def insert(self, task: TaskRecord) -> None:
+        self._connection.execute(_INSERT, encode_fixed(task) + encode_changing(task))
+        self.state.by_status[task.status] += 1
+
+    def replace(self, old: TaskRecord, new: TaskRecord) -> None:
+        changes: dict[str, Any] = {"revision": new.revision}
+        pairs = zip(CHANGING_COLUMNS, encode_changing(new), encode_changing(old), strict=True)
+        changes |= {column: value for column, value, was in pairs if value != was}
+        if new.status.is_ended and not old.status.is_ended:
+            assert new.completed_at is not None
+            changes["ended_by"] = self._latest_end(to_microseconds(new.completed_at))
+        assignments = " = ?, ".join(changes)
+        updated = self._connection.execute(
+            f"UPDATE tasks SET {assignments} = ? WHERE id = ? AND revision = ?",  # noqa: S608 - columns
+            (*changes.values(), new.id.bytes, old.revision),
+        )
+        if updated.rowcount != 1:
+            message = f"task {new.id} has changed since it was read"
+            raise ValueError(message)
+        self.state.exchange(old, new)
+
+    def _latest_end(self, end: int) -> int:
+        latest = self._connection.execute(LATEST_END).fetchone()
+        return end if latest is None else max(latest[0], end)
+
+    def take_slot(self, slot: Slot) -> None:
+        values = (slot.library_id, slot.task_id.bytes, slot.attempt, slot.owner)
+        try:
+            self._connection.execute(_TAKE_SLOT, values)
+        except sqlite3.IntegrityError as error:
+            message = f"the slot of library {slot.library_id!r} is held"
+            raise ValueError(message) from error
+        self.state.slots += 1
+
+    def free_slot(self, slot: Slot) -> None:
+        values = (slot.library_id, slot.task_id.bytes, slot.attempt, slot.owner)
+        if self._connection.execute(_FREE_SLOT, values).rowcount != 1:
+            message = f"this slot of library {slot.library_id!r} is not held"
+            raise ValueError(message)
+        self.state.slots -= 1
+
+    def set_paused(self, paused: bool) -> None:  # noqa: FBT001 - a state, not a switch
+        self.state.paused = paused
+
+    def delete_ended(self, before: datetime, limit: int) -> int:
+        rows = self._connection.execute(EXPIRED, (to_microseconds(before), limit)).fetchall()
+        if rows:
+            self._connection.executemany(
+                "DELETE FROM tasks WHERE seq = ?", [(number,) for number, _ in rows]
+            )
+            for _, status in rows:
+                if status in self.state.by_status:
+                    self.state.by_status[TaskStatus(status)] -= 1
+                else:
+                    self._count_again()
+                    break
+        return len(rows)
+
+    def _set_aside(self, kind: str, number: int) -> None:
+        """Take a record out of all indexes and counts, so that its library works again."""
+        if kind == "tasks":
+            self._connection.execute(_SET_ASIDE, (number,))
+        else:
+            self._connection.execute("DELETE FROM slots WHERE seq = ?", (number,))
+        self._count_again()
+        self.next_revision()  # nobody's, but who polls for it looks again
+
+    def _count_again(self) -> None:
+        """Count everything, since nobody knows what the record counted as. O(n), and rare."""
+        state = self.state
+        state.by_status = dict.fromkeys(TaskStatus, 0)
+        state.stopping = 0
+        for status, count, stopping in self._connection.execute(_COUNT_ALL).fetchall():
+            if status in state.by_status:
+                state.by_status[TaskStatus(status)] = count
+                state.stopping += int(stopping)
+        (state.slots,) = self._connection.execute("SELECT count(*) FROM slots").fetchone()

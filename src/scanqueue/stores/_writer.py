@@ -1,0 +1,199 @@
+"""The transactions that write, on the one connection that does."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from scanqueue.errors import StoreError
+from scanqueue.stores._sqlite_errors import explain
+from scanqueue.stores._sqlite_state import load
+from scanqueue.stores._sqlite_table import SQLiteTable
+
+if TYPE_CHECKING:
+    from scanqueue.stores._sqlite_file import DatabaseFile
+    from scanqueue.stores._sqlite_state import QueueState
+
+
+class Writer:
+    """Begins and ends what writes to a database. Opens its connection when it needs one.
+
+    Thread-safety: one thread at a time.
+
+    Args:
+        file: The database.
+        full: Whether a commit may be asked to reach the disk.
+        reported: The records that are known to be unreadable.
+    """
+
+    def __init__(self, file: DatabaseFile, reported: set[tuple[str, int]], *, full: bool) -> None:
+        self._file = file
+        self._full = full
+        self._reported = reported
+        self._connection: sqlite3.Connection | None = None
+        self._synchronous = ""
+        self._others: object = None
+        """What SQLite changes when another connection writes."""
+        self._saved: QueueState | None = None
+        """The queue as a whole, as it was last committed; None: not known."""
+        self._kept: QueueState | None = None
+        """The same, after the blocks that ended well."""
+        self._table: SQLiteTable | None = None
+        self._is_marked = False
+
+    def begin(self, *, sync: bool) -> None:
+        """Begin a transaction.
+
+        Args:
+            sync: Whether its commit must be on disk when it is done.
+
+        Raises:
+            StoreError: The database cannot be written.
+        """
+        self._file.check_identity()
+        try:
+            connection = self._connection
+            if connection is None:
+                self._connection = connection = self._file.connect()
+                self._synchronous = ""
+            synchronous = "FULL" if sync and self._full else "NORMAL"
+            if synchronous != self._synchronous:
+                connection.execute(f"PRAGMA synchronous = {synchronous}")
+                self._synchronous = synchronous
+            connection.execute("BEGIN IMMEDIATE")
+            self._kept = self._load(connection)
+        except sqlite3.Error as error:
+            self.rollback()
+            raise explain(error, self._file.path) from error
+        except StoreError:
+            self.rollback()
+            raise
+
+    def _load(self, connection: sqlite3.Connection) -> QueueState:
+        """Return the queue as a whole, from the last time where nobody else has written since."""
+        (others,) = connection.execute("PRAGMA data_version").fetchone()
+        if self._saved is None or others != self._others:
+            self._saved = load(connection, self._file.path)
+            self._others = others
+        return self._saved
+
+    def enter(self, *, alone: bool) -> SQLiteTable:
+        """Begin a block in the transaction, and return its table.
+
+        Args:
+            alone: Whether no other block has a part in it so far.
+
+        Raises:
+            StoreError: The database cannot be written.
+        """
+        assert self._connection is not None
+        assert self._kept is not None
+        if not alone:
+            try:
+                self._connection.execute("SAVEPOINT block")
+            except sqlite3.Error as error:
+                raise explain(error, self._file.path) from error
+            self._is_marked = True
+        self._table = SQLiteTable(
+            self._connection, self._file.path, self._reported, self._kept.copy()
+        )
+        return self._table
+
+    def keep(self) -> None:
+        """End the block, and keep what it did.
+
+        Raises:
+            StoreError: Nothing is open any more: SQLite took all of it back.
+        """
+        assert self._connection is not None
+        assert self._table is not None
+        try:
+            if self._is_marked:
+                self._connection.execute("RELEASE block")
+        except sqlite3.Error as error:
+            raise explain(error, self._file.path) from error
+        self._refuse_lost()
+        self._is_marked = False
+        self._kept = self._table.state
+
+    def undo(self) -> None:
+        """End the block, and take back what it did, and nothing else.
+
+        Raises:
+            StoreError: All was taken back.
+        """
+        assert self._connection is not None
+        try:
+            self._refuse_lost()
+            if self._is_marked:
+                self._connection.execute("ROLLBACK TO block")
+                self._connection.execute("RELEASE block")
+                self._is_marked = False
+        except sqlite3.Error as error:
+            self.rollback()
+            raise explain(error, self._file.path) from error
+
+    def _refuse_lost(self) -> None:
+        """Raise if SQLite has rolled back by itself, as it does when the disk is full."""
+        if not self.is_open():
+            self.rollback()
+            message = f"the queue in {self._file.path!r} failed: its changes were rolled back"
+            raise StoreError(message)
+
+    def commit(self) -> None:
+        """End the transaction and keep it.
+
+        Raises:
+            StoreError: All was taken back.
+        """
+        assert self._connection is not None
+        assert self._kept is not None
+        try:
+            if self._kept is not self._saved and self._kept != self._saved:
+                self._kept.save(self._connection)
+            self._file.check_identity()
+            self._saved = None  # until it is known, whatever comes in between
+            self._connection.execute("COMMIT")
+            self._saved = self._kept
+        except sqlite3.Error as error:
+            self.rollback()
+            raise explain(error, self._file.path) from error
+        except StoreError:
+            self.rollback()
+            raise
+
+    def rollback(self) -> None:
+        """Take all back, if a transaction is open; the connection is good for the next one."""
+        self._is_marked = False
+        connection = self._connection
+        if connection is not None:
+            try:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+            except sqlite3.Error:
+                self.close()
+
+    def is_open(self) -> bool:
+        """Return whether a transaction is open."""
+        try:
+            return self._connection is not None and self._connection.in_transaction
+        except sqlite3.Error:  # somebody has closed it
+            return False
+
+    def explain(self, error: BaseException) -> BaseException:
+        """Return what a caller is to see in the place of an error of SQLite."""
+        return explain(error, self._file.path) if isinstance(error, sqlite3.Error) else error
+
+    def close(self) -> None:
+        """Close the connection; the next `begin` opens another one."""
+        connection, self._connection = self._connection, None
+        self._saved = None
+        if connection is not None:
+            with suppress(sqlite3.Error):
+                connection.close()
+
+    def forget(self) -> sqlite3.Connection | None:  # pragma: no cover - in forked children only
+        """Let go of the connection without closing it, and return it."""
+        connection, self._connection = self._connection, None
+        return connection

@@ -1,0 +1,39 @@
+"""Stores on files, closed after the test."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from scanqueue.stores.sqlite import SQLiteStore
+from tests.stores.tools import OpenStore
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Return where a queue may be."""
+    return tmp_path / "queue.db"
+
+
+@pytest.fixture
+def open_store(path: Path) -> Iterator[OpenStore]:
+    """Open stores on `path`, each for an owner of its own, and close them."""
+    made: list[SQLiteStore] = []
+
+    def open_one(owner: str = "me", *, durability: str = "full") -> SQLiteStore:
+        store = SQLiteStore(path, durability=durability)  # type: ignore[arg-type]
+        store.open(owner, 1000)
+        made.append(store)
+        return store
+
+    yield open_one
+    for store in made:
+        store.close()
+
+
+@pytest.fixture
+def store(open_store: OpenStore) -> SQLiteStore:
+    """Return an open store."""
+    return open_store()

@@ -1,0 +1,538 @@
+"""What goes wrong under way: nothing is acknowledged, and all goes on when it is over."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sqlite3
+import threading
+from contextlib import ExitStack, closing, suppress
+from pathlib import Path
+
+import pytest
+
+from scanqueue import _rules
+from scanqueue.errors import (
+    StoreBusyError,
+    StoreCorruptError,
+    StoreError,
+    StoreFullError,
+    StoreReadOnlyError,
+)
+from scanqueue.protocols import TaskTable
+from scanqueue.records import Counts, Slot, TaskRecord
+from scanqueue.stores import _sqlite_file
+from scanqueue.stores._sqlite_errors import explain
+from scanqueue.stores.sqlite import SQLiteStore
+from tests.bare_queue import DONE, NOON
+from tests.stores.test_opening import mounted
+from tests.stores.tools import PATIENCE, Call, OpenStore, claim, put, spoil, submit, waiting
+
+# --- the file ---
+
+
+@pytest.mark.parametrize("is_replaced", [False, True])
+def test_a_file_that_is_gone_acknowledges_nothing(
+    store: SQLiteStore, path: Path, tmp_path: Path, is_replaced: bool
+) -> None:
+    """It says so to writers and readers, and goes on when the file is back."""
+    submit(store, "music")
+    hidden = tmp_path / "hidden.db"
+    path.rename(hidden)
+    if is_replaced:
+        path.write_bytes(b"something else")
+    match = "was replaced" if is_replaced else "is gone"
+    with pytest.raises(StoreError, match=match):
+        submit(store, "films")
+    with pytest.raises(StoreError, match=match):
+        waiting(store)
+    hidden.rename(path)
+    submit(store, "films")
+    assert waiting(store) == ["music", "films"]
+
+
+def test_a_file_that_goes_during_a_transaction_acknowledges_nothing(
+    store: SQLiteStore, path: Path, tmp_path: Path
+) -> None:
+    """The commit would be to nowhere."""
+    hidden = tmp_path / "hidden.db"
+
+    def work() -> None:
+        with store.write() as table:
+            put(table, "music")
+            path.rename(hidden)
+
+    with pytest.raises(StoreError, match="is gone"):
+        work()
+    hidden.rename(path)
+    assert waiting(store) == []
+    submit(store, "films")
+
+
+def fill(file: Path) -> None:
+    """Write until there is no room left."""
+    with file.open("wb", buffering=0) as stream, suppress(OSError):
+        while True:
+            stream.write(bytes(4096))
+
+
+def test_a_full_disk_acknowledges_nothing(tmp_path: Path) -> None:
+    """Reads still answer, and all goes on when there is room again."""
+    folder = tmp_path / "mount"
+    folder.mkdir()
+    with mounted(folder, "-o", "size=1m"):
+        store = SQLiteStore(folder / "queue.db")
+        store.open("me", 1000)
+        ballast = folder / "ballast"
+        kept = [submit(store, "music").library_id]
+        fill(ballast)
+
+        def submit_many() -> None:
+            for number in range(10_000):
+                submit(store, number)
+                kept.append(number)
+
+        with pytest.raises(StoreFullError, match="no room is left on its disk; free some"):
+            submit_many()
+        assert waiting(store) == kept
+        with pytest.raises(StoreFullError):
+            submit(store, "x" * 200)
+        refused = SQLiteStore(folder / "new.db")
+        with pytest.raises(StoreFullError):
+            refused.open("me", 1000)
+        ballast.unlink()
+        submit(store, "films")
+        assert waiting(store) == [*kept, "films"]
+        store.close()
+
+
+def test_a_corrupt_page_is_reported(store: SQLiteStore, path: Path) -> None:
+    """As what it is; there is no repairing it from here."""
+    for number in range(500):
+        submit(store, number)
+    store.close()
+    page = 4096
+    with path.open("r+b") as file:
+        file.seek(page)
+        file.write(b"\xff" * (path.stat().st_size - page))
+    damaged = SQLiteStore(path)
+
+    def use() -> None:
+        damaged.open("me", 1000)
+        waiting(damaged)
+
+    with pytest.raises(StoreCorruptError, match="it is damaged; put a backup in its place"):
+        use()
+
+
+def test_a_database_that_others_hold_is_busy(
+    open_store: OpenStore, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All of those that write at the same time hear it; reads go on."""
+    monkeypatch.setattr(_sqlite_file, "BUSY_TIMEOUT", 0.0)
+    store = open_store()
+    submit(store, "music")
+    with closing(sqlite3.connect(path, isolation_level=None)) as theirs:
+        theirs.execute("BEGIN IMMEDIATE")
+        calls = [Call(lambda n=number: submit(store, n)) for number in range(4)]  # type: ignore[misc]
+        for call in calls:
+            with pytest.raises(StoreBusyError, match="try again"):
+                call.result()
+        assert waiting(store) == ["music"]
+        theirs.execute("ROLLBACK")
+    submit(store, "films")
+
+
+# --- transactions ---
+
+
+def test_an_exception_rolls_back(store: SQLiteStore) -> None:
+    """All of it: tasks, revision and counts."""
+
+    def work() -> None:
+        with store.write() as table:
+            put(table, "music")
+            table.set_paused(True)
+            raise KeyError("no")
+
+    with pytest.raises(KeyError, match="no"):
+        work()
+    with store.read() as view:
+        assert view.revision() == 1000
+        assert view.counts().pending == 0
+        assert not view.paused()
+    assert submit(store, "films").revision == 1001
+
+
+def test_the_exception_of_one_leaves_the_others_in_the_group(store: SQLiteStore) -> None:
+    """It meets them in one transaction, and only what it did is taken back."""
+    inside, go_on = threading.Event(), threading.Event()
+
+    def first() -> None:
+        with store.write() as table:
+            put(table, "first")
+            inside.set()
+            assert go_on.wait(PATIENCE)
+
+    def fail() -> None:
+        with store.write() as table:
+            assert table.pending_of("first") is not None  # so they do share it
+            put(table, "failed")
+            table.set_paused(True)
+            raise KeyError("no")
+
+    calls = [Call(first)]
+    assert inside.wait(PATIENCE)
+    for work in (fail, lambda: submit(store, "last")):
+        before = len(store._writers._waiting[True])
+        calls.append(Call(work))
+        while len(store._writers._waiting[True]) == before:
+            assert calls[-1].is_alive()
+    with store.read() as view:
+        assert view.revision() == 1000  # nobody sees what is not committed
+    go_on.set()
+    calls[0].result()
+    with pytest.raises(KeyError):
+        calls[1].result()
+    task = calls[2].result()
+    assert isinstance(task, TaskRecord)
+    assert task.revision == 1002
+    assert waiting(store) == ["first", "last"]
+    with store.read() as view:
+        assert view.counts().pending == 2
+        assert not view.paused()
+
+
+def test_an_error_of_sqlite_is_explained_and_rolled_back(store: SQLiteStore) -> None:
+    """The second line behind the rules: one pending task a library."""
+
+    def work() -> None:
+        with store.write() as table:
+            task = put(table, "music")
+            other = task.successor(table.next_revision())
+            table.insert(other)
+
+    with pytest.raises(StoreError, match="UNIQUE constraint failed") as caught:
+        work()
+    assert isinstance(caught.value.__cause__, sqlite3.IntegrityError)
+    assert waiting(store) == []
+
+
+def test_a_rollback_of_sqlite_itself_is_noticed(store: SQLiteStore) -> None:
+    """As it happens on a full disk: the block believes that all is well."""
+
+    def work() -> None:
+        with store.write() as table:
+            put(table, "music")
+            table._connection.execute("ROLLBACK")  # type: ignore[attr-defined]
+
+    with pytest.raises(StoreError, match="its changes were rolled back"):
+        work()
+    assert waiting(store) == []
+    submit(store, "films")
+
+
+def test_a_connection_that_is_of_no_use_is_replaced(store: SQLiteStore) -> None:
+    """For writing and for reading."""
+
+    def write() -> None:
+        with store.write() as table:
+            put(table, "music")
+            table._connection.close()  # type: ignore[attr-defined]
+
+    def read() -> None:
+        with store.read() as view:
+            view._connection.close()  # type: ignore[attr-defined]
+            view.revision()
+
+    for work in (write, read):
+        with pytest.raises((StoreError, sqlite3.ProgrammingError)):
+            work()
+        submit(store, work.__name__)
+    assert waiting(store) == ["write", "read"]
+
+
+@pytest.mark.parametrize("refused", ["BEGIN", "RELEASE", "ROLLBACK"])
+def test_a_group_survives_what_one_of_it_does_to_the_connection(
+    store: SQLiteStore, refused: str
+) -> None:
+    """Or hears that it did not; here marks cannot be made, ended or gone back to any more."""
+    inside, go_on = threading.Event(), threading.Event()
+
+    def authorize(action: int, name: str | None, *others: object) -> int:
+        is_refused = action == sqlite3.SQLITE_SAVEPOINT and name == refused
+        return sqlite3.SQLITE_DENY if is_refused else sqlite3.SQLITE_OK
+
+    def first() -> None:
+        with store.write() as table:
+            put(table, "first")
+            table._connection.set_authorizer(authorize)  # type: ignore[attr-defined]
+            inside.set()
+            assert go_on.wait(PATIENCE)
+
+    def second() -> None:
+        with store.write() as table:
+            put(table, "second")
+            if refused == "ROLLBACK":
+                raise KeyError("no")
+
+    calls = [Call(first)]
+    assert inside.wait(PATIENCE)
+    calls.append(Call(second))
+    while not store._writers._waiting[True]:
+        assert calls[-1].is_alive()
+    go_on.set()
+    with pytest.raises(KeyError if refused == "ROLLBACK" else StoreError):
+        calls[1].result()
+    if refused == "BEGIN":
+        calls[0].result()
+    else:
+        with pytest.raises(StoreError, match="not authorized"):
+            calls[0].result()
+    assert waiting(store) == ["first"] * (refused == "BEGIN")
+    submit(store, "later")
+
+
+def test_a_reader_that_gets_no_connection_is_told(
+    store: SQLiteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And is not counted as one that reads."""
+
+    def fail(self: object, *, read_only: bool = False) -> sqlite3.Connection:
+        raise failing(sqlite3.SQLITE_CANTOPEN)
+
+    with store.read() as view:
+        idle = view._connection  # type: ignore[attr-defined]
+    idle.close()
+    with pytest.raises(StoreError), store.read():
+        pass
+    with monkeypatch.context() as patch:
+        patch.setattr(_sqlite_file.DatabaseFile, "connect", fail)
+        with pytest.raises(StoreError), store.read():
+            pass
+        with pytest.raises(StoreError), store.write():
+            pass
+    assert store._readers._active == 0
+    assert waiting(store) == []
+
+
+def test_a_crowd_of_readers_leaves_a_few_connections(store: SQLiteStore) -> None:
+    """The rest is closed."""
+    with ExitStack() as stack:
+        for _ in range(12):
+            stack.enter_context(store.read())
+    assert len(store._readers._idle) == 8
+
+
+def test_changes_of_others_are_seen_at_once(open_store: OpenStore) -> None:
+    """Within the state that a store keeps from its last transaction, too."""
+    mine, theirs = open_store("me"), open_store("you")
+    assert submit(mine, 1).revision == 1001
+    assert submit(theirs, 2).revision == 1002
+    assert submit(theirs, 3).revision == 1003
+    assert submit(mine, 4).revision == 1004
+    with theirs.read() as view:
+        assert view.counts().pending == 4
+        assert view.revision() == 1004
+
+
+@pytest.mark.parametrize("durability", ["full", "normal"])
+def test_progress_is_not_flushed_and_endings_are(open_store: OpenStore, durability: str) -> None:
+    """By the setting of the connection at each commit."""
+    store = open_store(durability=durability)
+    full, normal = 2, 1
+    for sync in (True, False, True):
+        with store.write(sync=sync) as table:
+            (level,) = table._connection.execute("PRAGMA synchronous").fetchone()  # type: ignore[attr-defined]
+        assert level == (full if sync and durability == "full" else normal)
+
+
+# --- errors ---
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (OSError(errno.EROFS, "x"), StoreReadOnlyError),
+        (OSError(errno.EDQUOT, "x"), StoreFullError),
+        (OSError(errno.EIO, "x"), StoreError),
+        (OSError("x"), StoreError),
+        (sqlite3.ProgrammingError("x"), StoreError),
+    ],
+)
+def test_errors_are_told_apart(tmp_path: Path, error: OSError, kind: type[StoreError]) -> None:
+    """Each is what the host can act on, and names the file."""
+    explained = explain(error, str(tmp_path / "queue.db"))
+    assert type(explained) is kind
+    assert "queue.db" in str(explained)
+
+
+def failing(code: int) -> sqlite3.Error:
+    """Return an error of SQLite with a code."""
+    error = sqlite3.OperationalError("x")
+    error.sqlite_errorcode = code
+    return error
+
+
+@pytest.mark.parametrize("code", [sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_CANTOPEN])
+def test_why_a_file_cannot_be_used_is_found_out(
+    path: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    """SQLite says little; the file system says more."""
+    error = failing(code)
+    assert "the file is gone" in str(explain(error, str(path)))
+    path.touch()
+    assert "could not be read or written" in str(explain(error, str(path)))
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "access", lambda name, mode: False)
+        assert type(explain(error, str(path))) is StoreReadOnlyError
+    system = os.statvfs(path)
+    for field, value, kind in (
+        (4, 0, StoreFullError),
+        (8, os.ST_RDONLY, StoreReadOnlyError),
+    ):
+        fields = list(system)
+        fields[field] = value
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "statvfs", lambda name, f=fields: os.statvfs_result(f))
+            assert type(explain(error, str(path))) is kind
+
+
+# --- records that cannot be read ---
+
+
+BROKEN = [
+    ("status", "banana"),
+    ("status", b"\xff"),
+    ("priority", 7),
+    ("scope", "[1]"),
+    ("scope", "{}"),
+    ("scope", "no json"),
+    ("scope", "[" * 100_000),
+    ("deep", 2),
+    ("created_at", 2**62),
+    ("created_at", "noon"),
+    ("revision", "late"),
+    ("error", b"\xff\xfe"),
+    ("reason", "because"),
+    ("library_id", b"bytes"),
+    ("library_id", ""),
+    ("scanned_paths", -1),
+    ("added_count", 1),
+    ("holds_slot", 7),
+    ("started_at", 1.5e300),
+]
+
+
+@pytest.mark.logs_errors
+@pytest.mark.parametrize(("column", "value"), BROKEN, ids=str)
+def test_a_record_that_cannot_be_read_blocks_nobody(
+    store: SQLiteStore, path: Path, caplog: pytest.LogCaptureFixture, column: str, value: object
+) -> None:
+    """Reads pass over it; the first write that meets it sets it aside, and its library works."""
+    broken = submit(store, "broken")
+    submit(store, "music")
+    spoil(path, broken.id, column, value)
+    for _ in range(2):
+        with store.read() as view:
+            assert view.get(broken.id) is None
+            assert [task.library_id for task in view.changed(0, None)] == ["music"]
+            assert [task.library_id for task in view.changed(0, 1)] == ["music"]
+            first = view.first_claimable()
+            assert first is not None
+            assert first.library_id == "music"
+    records = [record for record in caplog.records if record.levelname == "ERROR"]
+    assert len(records) == 1
+    assert records[0].message == "a record cannot be read; it is passed over"
+    assert records[0].scanqueue_seq == 1  # type: ignore[attr-defined]
+    with store.write() as table:
+        assert table.get(broken.id) is None
+        assert table.counts().pending == 1
+    submit(store, "broken")
+    assert claim(store).library_id == "music"
+    assert claim(store).library_id == "broken"
+
+
+@pytest.mark.logs_errors
+def test_the_scan_of_a_record_that_was_lost_frees_its_library(
+    store: SQLiteStore, path: Path
+) -> None:
+    """When it ends, or when its process is dead."""
+    for ends in (True, False):
+        task = submit(store, "music")
+        slot = claim(store)
+        spoil(path, task.id, "status", "banana")
+        submit(store, "music")
+        with store.write() as table:
+            assert _rules.claim(table, "me", now=NOON, max_running=None) is None
+            assert table.counts().running == 0
+        with store.write() as table:
+            if ends:
+                assert _rules.finish(table, slot, DONE, task.progress, now=NOON) is None
+            else:
+                assert _rules.recover(table, {"me"}, now=NOON, max_interruptions=3) == []
+            assert table.counts().slots == 0
+        with store.write() as table:
+            _rules.finish(table, claim_in(table), DONE, task.progress, now=NOON)
+
+
+def claim_in(table: TaskTable) -> Slot:
+    """Claim inside a transaction."""
+    claimed = _rules.claim(table, "me", now=NOON, max_running=None)
+    assert claimed is not None
+    return claimed[1]
+
+
+@pytest.mark.logs_errors
+@pytest.mark.parametrize(("column", "value"), [("task_id", b"short"), ("attempt", "x")])
+def test_a_slot_that_cannot_be_read_is_freed(
+    store: SQLiteStore, path: Path, column: str, value: object
+) -> None:
+    """Nobody can say whose it is."""
+    submit(store, "music")
+    claim(store)
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute(f"UPDATE slots SET {column} = ?", (value,))  # noqa: S608
+    with store.read() as view:
+        assert view.slots() == []
+    with store.write() as table:
+        assert table.slots() == []
+        assert table.counts().slots == 0
+    submit(store, "films")
+    assert claim(store).library_id == "films"
+
+
+@pytest.mark.logs_errors
+def test_an_ended_record_that_cannot_be_read_is_pruned_all_the_same(
+    store: SQLiteStore, path: Path
+) -> None:
+    """And its neighbours are found and ended, whatever is in its place."""
+    tasks = [submit(store, number) for number in range(3)]
+    for task in tasks[:2]:
+        with store.write() as table:
+            _rules.cancel(table, task.id, now=NOON)
+    spoil(path, tasks[0].id, "status", "banana")
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("UPDATE tasks SET error = CAST(x'ff' AS TEXT) WHERE library_id = 0")
+    with store.read() as view:
+        assert [task.library_id for task in view.ended(NOON, None, None)] == [1]
+    with store.write() as table:
+        assert _rules.prune(table, NOON.replace(year=2001)) == 2
+        assert table.counts() == Counts(pending=1)
+    submit(store, 3)
+    with store.write() as table:
+        _rules.cancel(table, tasks[2].id, now=NOON)
+    spoil(path, tasks[2].id, "ended_by", "x")
+    with store.write() as table:
+        _rules.cancel_library(table, 3, now=NOON)
+        assert [task.library_id for task in table.ended(NOON, None, None)] == [2, 3]
+
+
+def test_a_stored_end_is_needed(store: SQLiteStore, path: Path) -> None:
+    """A task that ended nobody knows when is not one."""
+    task = submit(store, "music")
+    with store.write() as table:
+        _rules.cancel(table, task.id, now=NOON)
+    spoil(path, task.id, "completed_at", None)
+    with store.read() as view:
+        assert view.get(task.id) is None

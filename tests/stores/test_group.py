@@ -1,0 +1,471 @@
+"""Writers that meet share a transaction, and none of them is harmed by the others."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from itertools import count
+
+import pytest
+
+from scanqueue.errors import StoreBusyError, StoreError, StoreFullError
+from scanqueue.stores._group import GROUP_LIMIT, Writers
+from tests.stores.tools import PATIENCE, Call
+
+
+class FakeEngine:
+    """Transactions over a list; writes down what is done with them.
+
+    `fails` says what the next call of a method raises.
+    """
+
+    def __init__(self) -> None:
+        self.calls: list[str] = []
+        self.fails: dict[str, BaseException] = {}
+        self.stored: list[object] = []
+        self.changes: list[object] = []
+        self.kept: list[object] = []
+        self.open = False
+        self.before_commit: Callable[[], None] = lambda: None
+
+    def _do(self, name: str) -> None:
+        self.calls.append(name)
+        if name in self.fails:
+            raise self.fails.pop(name)
+
+    def begin(self, *, sync: bool) -> None:
+        """Stand in for `begin`."""
+        assert not self.open
+        self._do("begin" if sync else "begin lazily")
+        self.open = True
+        self.kept = []
+
+    def enter(self, *, alone: bool) -> list[object]:
+        """Stand in for `enter`."""
+        assert self.open
+        self._do("enter" if alone else "enter marked")
+        self.changes = []
+        return self.changes
+
+    def keep(self) -> None:
+        """Stand in for `keep`."""
+        self._do("keep")
+        self.kept += self.changes
+
+    def undo(self) -> None:
+        """Stand in for `undo`."""
+        try:
+            self._do("undo")
+        except StoreError:
+            self.open = False
+            raise
+
+    def commit(self) -> None:
+        """Stand in for `commit`."""
+        self.before_commit()
+        try:
+            self._do("commit")
+        except StoreError:
+            self.open = False
+            raise
+        self.stored += self.kept
+        self.open = False
+
+    def rollback(self) -> None:
+        """Stand in for `rollback`."""
+        self._do("rollback")
+        self.open = False
+
+    def is_open(self) -> bool:
+        """Stand in for `is_open`."""
+        return self.open
+
+    def close(self) -> None:
+        """Stand in for `close`."""
+        self._do("close")
+
+    def explain(self, error: BaseException) -> BaseException:
+        """Stand in for `explain`."""
+        return StoreError("explained") if isinstance(error, LookupError) else error
+
+
+class Crowd:
+    """A writer that stands inside its block, and others that queue behind it in order."""
+
+    def __init__(self) -> None:
+        self.engine = FakeEngine()
+        self.writers: Writers[list[object]] = Writers(self.engine)
+        self.inside = threading.Event()
+        self.go_on = threading.Event()
+
+    def first(self, *, sync: bool = True, error: BaseException | None = None) -> Call:
+        """Enter a block, and stay until `go_on`."""
+
+        def work() -> None:
+            with self.writers.block(sync=sync) as changes:
+                changes.append("first")
+                self.inside.set()
+                assert self.go_on.wait(PATIENCE)
+                if error is not None:
+                    raise error
+
+        call = Call(work)
+        assert self.inside.wait(PATIENCE)
+        return call
+
+    def next(self, name: object, *, sync: bool = True, error: BaseException | None = None) -> Call:
+        """Queue up for a block; return when that is so."""
+
+        def work() -> None:
+            with self.writers.block(sync=sync) as changes:
+                changes.append(name)
+                if error is not None:
+                    raise error
+
+        return self.queued(work)
+
+    def queued(self, work: Callable[[], object]) -> Call:
+        """Make a call that queues up; return when that is so."""
+        before = self.waiting()
+        call = Call(work)
+        for _ in count():
+            if self.waiting() > before:
+                return call
+            assert call.is_alive()
+        raise AssertionError
+
+    def waiting(self) -> int:
+        """Return how many queue up."""
+        with self.writers._lock:
+            return sum(map(len, self.writers._waiting.values()))
+
+    def is_free(self) -> bool:
+        """Return whether nobody is left inside, and nothing open."""
+        return (
+            self.writers._holder is None
+            and self.writers._group is None
+            and not self.waiting()
+            and not self.engine.open
+        )
+
+
+@pytest.fixture
+def crowd() -> Crowd:
+    """Return an empty one."""
+    return Crowd()
+
+
+def test_one_alone_has_a_transaction_of_its_own(crowd: Crowd) -> None:
+    """Without a mark: what there is to undo is all of it."""
+    with crowd.writers.block(sync=True) as changes:
+        changes.append(1)
+    with crowd.writers.block(sync=False) as changes:
+        changes.append(2)
+    assert crowd.engine.calls == [
+        *("begin", "enter", "keep", "commit"),
+        *("begin lazily", "enter", "keep", "commit"),
+    ]
+    assert crowd.engine.stored == [1, 2]
+
+
+def test_those_that_wait_share_the_commit(crowd: Crowd) -> None:
+    """In order of their coming; nobody leaves before it."""
+    calls = [crowd.first()]
+    calls += [crowd.next(number) for number in (1, 2)]
+    left_early: list[Call] = []
+
+    def look() -> None:
+        left_early.extend(call for call in calls if not call.is_alive())
+
+    crowd.engine.before_commit = look
+    crowd.go_on.set()
+    for call in calls:
+        call.result()
+    assert crowd.engine.stored == ["first", 1, 2]
+    assert crowd.engine.calls == [
+        *("begin", "enter", "keep", "enter marked", "keep", "enter marked", "keep", "commit"),
+    ]
+    assert left_early == []
+    assert crowd.is_free()
+
+
+def test_a_group_has_a_limit(crowd: Crowd) -> None:
+    """Those above it make the next one."""
+    calls = [crowd.first()]
+    calls += [crowd.next(number) for number in range(GROUP_LIMIT + 1)]
+    crowd.go_on.set()
+    for call in calls:
+        call.result()
+    assert crowd.engine.calls.count("commit") == 2
+    assert len(crowd.engine.stored) == GROUP_LIMIT + 2
+
+
+def test_the_lazy_and_the_safe_do_not_share(crowd: Crowd) -> None:
+    """Of those that wait, the one that came first is next when a group is over."""
+    calls = [
+        crowd.first(),
+        crowd.next("lazy", sync=False),
+        crowd.next("safe"),
+        crowd.next("late", sync=False),
+    ]
+    crowd.go_on.set()
+    for call in calls:
+        call.result()
+    assert crowd.engine.stored == ["first", "safe", "lazy", "late"]
+    assert [call for call in crowd.engine.calls if "begin" in call] == ["begin", "begin lazily"]
+
+
+def test_an_exception_takes_back_its_own_block_only(crowd: Crowd) -> None:
+    """Wherever in the group: at its start, in the middle, at its end."""
+    calls = [crowd.first(), crowd.next(1, error=KeyError("mine")), crowd.next(2)]
+    calls.append(crowd.next(3, error=OSError("mine too")))
+    crowd.go_on.set()
+    with pytest.raises(StoreError, match="explained"):
+        calls[1].result()
+    with pytest.raises(OSError, match="mine too"):
+        calls[3].result()
+    calls[0].result()
+    calls[2].result()
+    assert crowd.engine.stored == ["first", 2]
+    assert crowd.is_free()
+
+
+def test_an_exception_in_the_first_block_leaves_a_fresh_start(crowd: Crowd) -> None:
+    """The transaction was its own, and is rolled back."""
+    first, second = crowd.first(error=ValueError("no")), crowd.next(2)
+    crowd.go_on.set()
+    with pytest.raises(ValueError, match="no"):
+        first.result()
+    second.result()
+    assert crowd.engine.stored == [2]
+    assert crowd.engine.calls.count("rollback") == 1
+
+
+def test_a_commit_that_fails_fails_for_all(crowd: Crowd) -> None:
+    """Each gets an error of its own, and the next writers go on."""
+    calls = [crowd.first(), crowd.next(1), crowd.next(2, error=ValueError("no"))]
+    crowd.engine.fails["commit"] = StoreFullError("no room")
+    crowd.go_on.set()
+    errors = []
+    for call in calls[:2]:
+        with pytest.raises(StoreFullError, match="no room") as caught:
+            call.result()
+        errors.append(caught.value)
+    assert errors[0] is not errors[1]
+    with pytest.raises(ValueError, match="no"):
+        calls[2].result()
+    assert crowd.engine.stored == []
+    assert crowd.is_free()
+    with crowd.writers.block(sync=True) as changes:
+        changes.append(3)
+    assert crowd.engine.stored == [3]
+
+
+@pytest.mark.parametrize("at", ["keep", "enter marked"])
+def test_a_database_that_fails_inside_fails_for_those_before(crowd: Crowd, at: str) -> None:
+    """It has rolled back by itself: what they did is gone."""
+    calls = [crowd.first(), crowd.next(1)]
+    if at == "keep":  # the second one: the first is to go through
+        real_keep = crowd.engine.keep
+        keeps = count(1)
+
+        def keep() -> None:
+            if next(keeps) == 2:
+                crowd.engine.fails["keep"] = StoreFullError("no room")
+            real_keep()
+
+        crowd.engine.keep = keep  # type: ignore[method-assign]
+    else:
+        crowd.engine.fails[at] = StoreFullError("no room")
+    crowd.engine.fails["undo"] = StoreError("gone")
+    crowd.go_on.set()
+    with pytest.raises(StoreFullError, match="no room"):
+        calls[1].result()
+    with pytest.raises(StoreError, match="gone"):
+        calls[0].result()
+    assert crowd.engine.stored == []
+    assert crowd.is_free()
+
+
+def test_whoever_cannot_begin_harms_nobody(crowd: Crowd) -> None:
+    """The next one tries again."""
+    first, second = crowd.first(error=ValueError("no")), crowd.next(1)
+    third = crowd.next(2)
+    crowd.engine.fails["begin"] = StoreFullError("no room")
+    crowd.go_on.set()
+    with pytest.raises(ValueError, match="no"):
+        first.result()
+    with pytest.raises(StoreFullError, match="no room"):
+        second.result()
+    third.result()
+    assert crowd.engine.stored == [2]
+
+
+def test_all_who_wait_for_a_busy_database_have_waited_long_enough(crowd: Crowd) -> None:
+    """They do not wait in turn, each for the whole timeout."""
+    first = crowd.first(error=ValueError("no"))
+    calls = [crowd.next(1), crowd.next(2), crowd.next(3, sync=False)]
+    crowd.engine.fails["begin"] = StoreBusyError("locked")
+    crowd.go_on.set()
+    with pytest.raises(ValueError, match="no"):
+        first.result()
+    for call in calls:
+        with pytest.raises(StoreBusyError, match="locked"):
+            call.result()
+    assert crowd.is_free()
+
+
+class Interrupt(BaseException):
+    """Stands for a `KeyboardInterrupt`, which would end the test run."""
+
+
+def test_an_interrupt_while_waiting_for_the_turn_leaves_the_queue(crowd: Crowd) -> None:
+    """Nobody waits for the one that is gone."""
+    first = crowd.first()
+    block = crowd.writers.block(sync=True)
+
+    def interrupted(timeout: float = -1) -> None:
+        raise Interrupt
+
+    type_of_block = type(block)
+    real_wait = type_of_block.wait
+    type_of_block.wait = lambda self, timeout=-1: (  # type: ignore[method-assign]
+        interrupted() if self is block else real_wait(self, timeout)
+    )
+    try:
+        with pytest.raises(Interrupt), block:
+            pass
+    finally:
+        type_of_block.wait = real_wait  # type: ignore[method-assign]
+    second = crowd.next(2)
+    crowd.go_on.set()
+    first.result()
+    second.result()
+    assert crowd.engine.stored == ["first", 2]
+    assert crowd.is_free()
+
+
+def test_an_interrupt_of_a_hold_holds_nothing(
+    crowd: Crowd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was waiting for those inside."""
+    first = crowd.first()
+
+    def interrupted(self: object, timeout: float = -1) -> None:
+        raise Interrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("scanqueue.stores._group.Block.wait", interrupted)
+        with pytest.raises(Interrupt):
+            crowd.writers.hold(PATIENCE)
+    crowd.go_on.set()
+    first.result()
+    assert crowd.is_free()
+
+
+def test_an_interrupt_between_the_block_and_its_commit_keeps_the_block(
+    crowd: Crowd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It had ended well."""
+    real_hand_on = crowd.writers._hand_on
+
+    def interrupted(group: object) -> bool:
+        monkeypatch.setattr(crowd.writers, "_hand_on", real_hand_on)
+        raise Interrupt
+
+    monkeypatch.setattr(crowd.writers, "_hand_on", interrupted)
+    with pytest.raises(Interrupt), crowd.writers.block(sync=True) as changes:
+        changes.append(1)
+    assert crowd.engine.stored == [1]
+    assert crowd.is_free()
+
+
+@pytest.mark.parametrize("is_exclusive", [False, True])
+def test_an_interrupt_right_after_the_turn_was_given_hands_it_on(
+    crowd: Crowd, monkeypatch: pytest.MonkeyPatch, is_exclusive: bool
+) -> None:
+    """And commits what others wait for."""
+    first = crowd.first()
+    real_wait = type(crowd.writers.block(sync=True)).wait
+    victims: list[object] = []
+
+    def wait(self: object, timeout: float = -1) -> None:
+        if not victims:
+            victims.append(self)
+            real_wait(self, timeout)  # type: ignore[arg-type]
+            raise Interrupt
+        real_wait(self, timeout)  # type: ignore[arg-type]
+
+    monkeypatch.setattr("scanqueue.stores._group.Block.wait", wait)
+    hold = crowd.writers.hold
+    second = crowd.queued(lambda: hold(PATIENCE)) if is_exclusive else crowd.next(2)
+    crowd.go_on.set()
+    with pytest.raises(Interrupt):
+        second.result()
+    first.result()
+    assert crowd.engine.stored == ["first"]
+    assert crowd.is_free()
+
+
+@pytest.mark.parametrize("is_done", [False, True])
+def test_an_interrupt_of_the_commit_tells_the_others_what_happened(
+    crowd: Crowd, is_done: bool
+) -> None:
+    """All or nothing, whichever it was."""
+    first, second = crowd.first(), crowd.next(2)
+
+    def interrupt() -> None:
+        if is_done:
+            crowd.engine.stored += crowd.engine.kept
+            crowd.engine.open = False
+        raise Interrupt
+
+    crowd.engine.before_commit = interrupt
+    crowd.go_on.set()
+    with pytest.raises(Interrupt):
+        second.result()
+    if is_done:
+        first.result()
+    else:
+        with pytest.raises(StoreError, match="interrupted"):
+            first.result()
+    assert crowd.engine.stored == (["first", 2] if is_done else [])
+    assert crowd.is_free()
+
+
+def test_holding_keeps_everybody_out(crowd: Crowd) -> None:
+    """With nothing open; those that come meanwhile go on afterwards."""
+    first = crowd.first()
+    holding = crowd.queued(lambda: crowd.writers.hold(PATIENCE))
+    second = crowd.next(2)
+    crowd.go_on.set()
+    assert holding.result() is True
+    first.result()
+    assert crowd.engine.stored == ["first"]
+    assert not crowd.engine.open
+    assert second.is_alive()
+    crowd.writers.let_go()
+    second.result()
+    assert crowd.engine.stored == ["first", 2]
+
+
+def test_holding_gives_up_after_its_timeout(crowd: Crowd) -> None:
+    """Somebody is inside for too long."""
+    first = crowd.first()
+    assert crowd.writers.hold(0.001) is False
+    crowd.go_on.set()
+    first.result()
+    assert crowd.is_free()
+
+
+def test_a_busy_database_does_not_end_a_hold(crowd: Crowd) -> None:
+    """It waits for the writers, not for the database."""
+    first = crowd.first(error=ValueError("no"))
+    second, holding = crowd.next(1), crowd.queued(lambda: crowd.writers.hold(PATIENCE))
+    crowd.engine.fails["begin"] = StoreBusyError("locked")
+    crowd.go_on.set()
+    with pytest.raises(ValueError, match="no"):
+        first.result()
+    with pytest.raises(StoreBusyError):
+        second.result()
+    assert holding.result() is True

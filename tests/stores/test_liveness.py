@@ -1,0 +1,367 @@
+"""Who is dead and who is alive, with real processes; and what a fork does to a store."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from scanqueue import ScanQueueService, TaskResult, TaskStatus
+from scanqueue.errors import QueueClosedError, StoreError
+from scanqueue.stores import _file_lock, sqlite
+from scanqueue.stores.sqlite import SQLiteStore
+from tests.stores.tools import PATIENCE, Call, OpenStore, claim, edit, submit, waiting
+
+OTHER = """
+import sys
+from scanqueue.stores import SQLiteStore
+from tests.stores.tools import claim, submit
+store = SQLiteStore(sys.argv[1])
+store.open("other", 1000)
+submit(store, "music")
+claim(store, "other")
+print("ready", flush=True)
+sys.stdin.readline()
+store.close()
+print("closed", flush=True)
+"""
+
+
+class Other:
+    """Another process, that holds the slot of `music`."""
+
+    def __init__(self, path: Path) -> None:
+        environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", OTHER, str(path)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=environment,
+        )
+        self.expect("ready")
+
+    def expect(self, word: str) -> None:
+        """Wait until it says something."""
+        assert self.process.stdout is not None
+        assert self.process.stdout.readline().strip() == word
+
+    def end(self) -> None:
+        """Kill it, if it lives."""
+        self.process.kill()
+        self.process.communicate()
+
+
+def open_files() -> list[str]:
+    """Return the files that this process has open."""
+    found = []
+    for descriptor in Path("/proc/self/fd").iterdir():
+        with suppress(FileNotFoundError):  # that of the folder itself
+            found.append(str(descriptor.readlink()))
+    return sorted(found)
+
+
+def owner_files(path: Path) -> set[str]:
+    """Return the owners that have a file."""
+    prefix = path.name + "-owner-"
+    return {file.name.removeprefix(prefix) for file in path.parent.glob(prefix + "*")}
+
+
+def test_a_process_is_alive_until_it_is_dead(store: SQLiteStore, path: Path) -> None:
+    """Frozen it is alive; killed it is dead at once, and its file is removed."""
+    other = Other(path)
+    try:
+        assert store.dead_owners({"me", "other", "nobody"}) == {"nobody"}
+        other.process.send_signal(signal.SIGSTOP)
+        assert store.dead_owners({"other"}) == set()
+        assert owner_files(path) == {"me", "other"}
+        other.process.kill()
+        other.process.wait(PATIENCE)
+        assert store.dead_owners({"other"}) == {"other"}
+        assert owner_files(path) == {"me"}
+        assert store.dead_owners({"other"}) == {"other"}
+    finally:
+        other.end()
+
+
+def test_a_process_that_closes_its_store_leaves_nothing(store: SQLiteStore, path: Path) -> None:
+    """Its owner is dead from then on."""
+    other = Other(path)
+    try:
+        assert other.process.stdin is not None
+        other.process.stdin.write("\n")
+        other.process.stdin.flush()
+        other.expect("closed")
+        assert owner_files(path) == {"me"}
+        assert store.dead_owners({"other"}) == {"other"}
+    finally:
+        other.end()
+
+
+def test_the_dead_that_hold_a_slot_are_left_for_recovery(path: Path) -> None:
+    """Their file stays until somebody has asked; that of others goes at the next opening."""
+    other = Other(path)
+    other.end()
+    idle = path.with_name(path.name + "-owner-idle")
+    idle.touch()
+    store = SQLiteStore(path)
+    store.open("me", 1000)
+    assert owner_files(path) == {"me", "other"}
+    assert store.dead_owners({"other"}) == {"other"}
+    store.close()
+
+
+def test_two_stores_of_one_process_see_each_other(open_store: OpenStore) -> None:
+    """Each is an owner of its own."""
+    one, two = open_store("one"), open_store("two")
+    assert one.dead_owners({"one", "two"}) == set()
+    two.close()
+    assert one.dead_owners({"one", "two"}) == {"two"}
+
+
+@pytest.mark.logs_errors
+def test_an_owner_that_cannot_be_is_dead(store: SQLiteStore, path: Path) -> None:
+    """Its name was damaged on disk; no file outside of the folder is looked at."""
+    submit(store, "music")
+    claim(store)
+    edit(path, "UPDATE slots SET owner = ?", "/../../etc")
+    assert store.dead_owners({"/../../etc"}) == {"/../../etc"}
+
+
+def test_a_lock_that_cannot_be_asked_about_is_an_error(
+    store: SQLiteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody is declared dead on suspicion."""
+
+    def fail(path: str) -> bool:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(_file_lock, "is_free", fail)
+    with pytest.raises(StoreError, match="Input/output error"):
+        store.dead_owners({"other"})
+    assert SQLiteStore("elsewhere.db").dead_owners({"other"}) == ()
+
+
+def test_a_sign_of_life_that_cannot_be_given_is_an_error(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A queue is not used without."""
+
+    def fail(name: str) -> int:
+        raise OSError(28, "No space left on device")
+
+    SQLiteStore(path).open("first", 1000)
+    monkeypatch.setattr(_file_lock, "create", fail)
+    with pytest.raises(StoreError, match="No space left"):
+        SQLiteStore(path).open("me", 1000)
+
+
+def test_a_store_that_cannot_be_read_at_opening_gives_no_sign_of_life(
+    store: SQLiteStore, path: Path
+) -> None:
+    """It may be opened again."""
+    edit(path, "ALTER TABLE slots RENAME COLUMN owner TO owned_by")
+    other = SQLiteStore(path)
+    with pytest.raises(StoreError, match="no such column"):
+        other.open("you", 1000)
+    assert owner_files(path) == {"me"}
+    edit(path, "ALTER TABLE slots RENAME COLUMN owned_by TO owner")
+    other.open("you", 1000)
+    other.close()
+
+
+def test_a_file_that_is_cleaned_up_before_it_is_locked_is_made_again(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The cleaner comes between the two steps, whatever it does."""
+    real_acquire = _file_lock.acquire
+    cleaners: list[Callable[[Path], object]] = [Path.unlink, lambda file: file.rename(path)]
+
+    def acquire(descriptor: int) -> None:
+        if cleaners:
+            cleaners.pop()(lock)
+            lock.touch() if cleaners else None
+        real_acquire(descriptor)
+
+    lock = path.with_name("lock")
+    monkeypatch.setattr(_file_lock, "acquire", acquire)
+    descriptor = _file_lock.create(str(lock))
+    assert not _file_lock.is_free(str(lock))
+    assert not _file_lock.remove_free(str(lock))
+    os.close(descriptor)
+    assert _file_lock.is_free(str(lock))
+    assert _file_lock.remove_free(str(lock))
+    assert not _file_lock.remove_free(str(lock))
+
+
+def test_a_file_that_was_replaced_under_way_is_left_alone(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is another one's by now."""
+    path.touch()
+    monkeypatch.setattr(_file_lock, "_is_at", lambda descriptor, path: False)
+    assert not _file_lock.remove_free(str(path))
+    assert path.exists()
+
+
+def test_a_lock_that_cannot_be_had_leaves_nothing_open(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a file system without locks, say."""
+
+    def fail(descriptor: int) -> None:
+        raise OSError(37, "No locks available")
+
+    monkeypatch.setattr(_file_lock, "acquire", fail)
+    before = open_files()
+    with pytest.raises(OSError, match="No locks"):
+        _file_lock.create(str(path))
+    assert open_files() == before
+
+
+# --- forks ---
+
+
+def in_child(function: Callable[[], object]) -> None:
+    """Call a function in a forked child, and check that it ends well."""
+    child = os.fork()
+    if child == 0:  # pragma: no cover - measured, but os._exit comes first
+        status = 1
+        try:
+            function()
+            status = 0
+        except BaseException:
+            sys.excepthook(*sys.exc_info())
+        finally:
+            os._exit(status)
+    _, status = os.waitpid(child, 0)
+    assert status == 0
+
+
+def test_a_fork_has_no_database_open(store: SQLiteStore, path: Path) -> None:
+    """The child would take the locks of its parent for its own, and lose what it writes."""
+    submit(store, "parent")
+    waiting(store)
+
+    def child() -> None:
+        assert not [link for link in open_files() if "queue.db" in link]
+        mine = SQLiteStore(path)
+        mine.open("child", 1000)
+        submit(mine, "child")
+        assert mine.dead_owners({"me"}) == set()
+        mine.close()
+
+    in_child(child)
+    submit(store, "later")
+    assert waiting(store) == ["parent", "child", "later"]
+
+
+def test_a_child_that_lives_on_does_not_keep_its_parent_alive(path: Path) -> None:
+    """It has let go of the lock that it was born with."""
+    script = (
+        "import os, sys\n"
+        "from scanqueue.stores import SQLiteStore\n"
+        "store = SQLiteStore(sys.argv[1])\n"
+        "store.open('parent', 1000)\n"
+        "if os.fork() == 0:\n"
+        "    print('ready', flush=True)\n"
+        "    sys.stdin.readline()\n"
+        "    os._exit(0)\n"
+        "os._exit(0)\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", script, str(path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        process.wait(PATIENCE)  # the parent; its child still reads
+        store = SQLiteStore(path)
+        store.open("me", 1000)
+        assert store.dead_owners({"parent"}) == {"parent"}
+        store.close()
+    finally:
+        process.communicate("\n")
+
+
+def test_a_service_forked_before_its_start_works_in_the_child(path: Path) -> None:
+    """On the same file, as another owner."""
+    queue = ScanQueueService(lambda library, context: TaskResult(), store=SQLiteStore(path))
+    task_id = queue.submit_task("music")
+
+    def child() -> None:
+        assert queue.run_pending() == 1
+        assert queue.shutdown()
+
+    in_child(child)
+    task = queue.get_task(task_id)
+    assert task is not None
+    assert task.status is TaskStatus.COMPLETED
+    queue.shutdown()
+
+
+def test_a_service_forked_after_its_start_is_closed_in_the_child(path: Path) -> None:
+    """And the parent works on."""
+    with ScanQueueService(lambda library, context: TaskResult(), store=SQLiteStore(path)) as queue:
+        queue.wait(queue.submit_task("music"), PATIENCE)
+
+        def child() -> None:
+            with pytest.raises(QueueClosedError):
+                queue.submit_task("films")
+
+        in_child(child)
+        queue.wait(queue.submit_task("films"), PATIENCE)
+        assert len(queue.list_history()) == 2
+
+
+def test_a_fork_during_a_long_transaction_cannot_be_used(
+    store: SQLiteStore, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The child is refused, rather than that it loses what it writes; the parent works on."""
+    monkeypatch.setattr(sqlite, "_FORK_PATIENCE", 0.001)
+
+    def child() -> None:
+        with pytest.raises(StoreError, match="was in use when this process was forked"):
+            SQLiteStore(path).open("child", 1000)
+
+    with store.write():
+        in_child(child)
+    with store.read():
+        in_child(child)
+    submit(store, "music")
+    assert waiting(store) == ["music"]
+    in_child(lambda: SQLiteStore(path).open("child", 1000))
+
+
+def test_a_fork_waits_for_a_reader(store: SQLiteStore) -> None:
+    """A short one, at least."""
+    with store.read():
+        fork = Call(store.before_fork)
+        while not store._readers._is_held:
+            assert fork.is_alive()
+        assert fork.is_alive()
+    fork.result()
+    assert store._is_quiet
+    store.after_fork_in_parent()
+
+
+def test_readers_wait_for_a_fork(store: SQLiteStore) -> None:
+    """They go on in the parent."""
+    store.before_fork()
+    call = Call(lambda: waiting(store))
+    writer = Call(lambda: submit(store, "music"))
+    assert call.is_alive()
+    store.after_fork_in_parent()
+    writer.result()
+    call.result()
+    assert waiting(store) == ["music"]

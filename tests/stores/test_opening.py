@@ -1,0 +1,475 @@
+"""What a store opens, makes or refuses, and that it leaves alone what it refuses."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from scanqueue.errors import (
+    StoreBusyError,
+    StoreCorruptError,
+    StoreError,
+    StoreFullError,
+    StoreReadOnlyError,
+    StoreVersionError,
+)
+from scanqueue.stores import _file_lock, _sqlite_file, _sqlite_schema
+from scanqueue.stores.sqlite import SQLiteStore
+from tests.stores.tools import Call, OpenStore, edit, submit, waiting
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Return all files of a folder."""
+    return {file.name: file.read_bytes() for file in folder.iterdir() if file.is_file()}
+
+
+def refused(path: Path, error: type[StoreError], match: str) -> None:
+    """Check that a file is refused and nothing is changed beside it."""
+    before = contents(path.parent) if path.parent.is_dir() else None
+    store = SQLiteStore(path)
+    with pytest.raises(error, match=match) as caught:
+        store.open("me", 1000)
+    assert type(caught.value) is error
+    assert before is None or contents(path.parent) == before
+
+
+@contextmanager
+def mounted(folder: Path, *options: str) -> Iterator[None]:
+    """Mount a file system in memory, where this process may."""
+    try:
+        subprocess.run(["mount", "-t", "tmpfs", *options, "tmpfs", folder], check=True)  # noqa: S607
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("this process may not mount")
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "-l", folder], check=True)  # noqa: S607
+
+
+# --- arguments ---
+
+
+@pytest.mark.parametrize("path", [None, 1, b"queue.db", ["queue.db"]])
+def test_a_path_must_be_a_path(path: object) -> None:
+    """The error names the argument, what it was and what it should be."""
+    with pytest.raises(TypeError, match=r"path must be a str or a path of str, not .*"):
+        SQLiteStore(path)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("path", ["", ":memory:", "file:queue.db", "a\0b"])
+def test_a_path_must_name_a_file(path: str) -> None:
+    """What SQLite takes for something else is refused."""
+    with pytest.raises(ValueError, match="path must be "):
+        SQLiteStore(path)
+
+
+def test_durability_is_one_of_two() -> None:
+    """By name."""
+    with pytest.raises(TypeError, match="durability must be a str, not 1"):
+        SQLiteStore("queue.db", durability=1)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="durability must be 'full' or 'normal', not 'off'"):
+        SQLiteStore("queue.db", durability="off")  # type: ignore[arg-type]
+
+
+def test_making_a_store_touches_nothing(path: Path, tmp_path: Path) -> None:
+    """The first use does; and the path does not follow the working directory."""
+    store = SQLiteStore(os.path.relpath(path))
+    assert store.path == str(path)
+    assert repr(store) == f"SQLiteStore({str(path)!r}, durability='full')"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_store_that_is_not_open_is_not_written(path: Path) -> None:
+    """Nor read."""
+    with pytest.raises(StoreError, match="is not open"):
+        SQLiteStore(path).write()
+    with pytest.raises(StoreError), SQLiteStore(path).read():
+        pass
+    SQLiteStore(path).close()
+
+
+def test_an_owner_must_be_a_part_of_a_name(path: Path) -> None:
+    """Of a file in the same folder."""
+    with pytest.raises(ValueError, match="owner must be made of"):
+        SQLiteStore(path).open("../me", 1000)
+
+
+# --- making one ---
+
+
+def test_a_new_queue_begins_where_it_is_told(open_store: OpenStore, path: Path) -> None:
+    """An old one goes on where it was."""
+    store = open_store()
+    with store.read() as view:
+        assert view.revision() == 1000
+    submit(store, "music")
+    store.close()
+    other = SQLiteStore(path)
+    other.open("you", 5)
+    with other.read() as view:
+        assert view.revision() == 1001
+    other.close()
+
+
+@pytest.mark.parametrize("name", ["a?b#c%d.db", "é.db", " ", "-x", "a'b\"c", os.fsdecode(b"\xff")])
+def test_any_name_will_do(tmp_path: Path, name: str) -> None:
+    """Also one that has a meaning in URIs, or is not Unicode."""
+    store = SQLiteStore(tmp_path / name)
+    store.open("me", 1000)
+    submit(store, "music")
+    store.close()
+    assert [file.name for file in tmp_path.iterdir()] == [name]
+
+
+def test_a_closed_queue_is_one_file(store: SQLiteStore, path: Path, tmp_path: Path) -> None:
+    """Nothing is left beside it."""
+    submit(store, "music")
+    assert len(list(tmp_path.iterdir())) == 4
+    store.close()
+    assert list(tmp_path.iterdir()) == [path]
+    assert waiting(store) == ["music"]
+    assert list(tmp_path.iterdir()) == [path]
+    with pytest.raises(StoreError, match="is not open"):
+        store.write()
+    store.close()
+
+
+def test_links_lead_to_one_queue(store: SQLiteStore, path: Path, tmp_path: Path) -> None:
+    """With one set of locks."""
+    link = tmp_path / "link.db"
+    link.symlink_to(path)
+    other = SQLiteStore(link)
+    other.open("you", 1000)
+    submit(store, "music")
+    assert waiting(other) == ["music"]
+    assert other.dead_owners({"me"}) == set()
+    other.close()
+
+
+def test_of_two_who_make_it_one_is_late(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And uses what the other one made."""
+    real_publish = _sqlite_file._publish
+
+    def publish(draft: str, target: str) -> None:
+        monkeypatch.setattr(_sqlite_file, "_publish", real_publish)
+        early = SQLiteStore(path)
+        early.open("early", 1)
+        submit(early, "music")
+        early.close()
+        real_publish(draft, target)
+
+    monkeypatch.setattr(_sqlite_file, "_publish", publish)
+    late = SQLiteStore(path)
+    late.open("late", 2000)
+    assert waiting(late) == ["music"]
+    late.close()
+
+
+@pytest.mark.parametrize("is_late", [False, True])
+def test_a_file_system_without_links_will_do(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_late: bool
+) -> None:
+    """The draft is renamed under a lock; never over a queue."""
+
+    def link(source: str, target: str) -> None:
+        if is_late:
+            early = SQLiteStore(path)
+            monkeypatch.setattr(os, "link", os.rename)
+            early.open("early", 1)
+            submit(early, "music")
+            early.close()
+        raise PermissionError(1, "no links here")
+
+    monkeypatch.setattr(os, "link", link)
+    store = SQLiteStore(path)
+    store.open("me", 2000)
+    assert waiting(store) == ["music"] * is_late
+    store.close()
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_what_killed_makers_left_is_removed(open_store: OpenStore, tmp_path: Path) -> None:
+    """Not what one is at work on, and nothing of others."""
+    dead, alive = ("queue.db-new-" + digit * 32 for digit in "ab")
+    other = "queue.db-new-year"
+    for name in (dead, dead + "-journal", other):
+        (tmp_path / name).touch()
+    with _file_lock.locked(str(tmp_path / alive)):
+        open_store()
+    names = {file.name for file in tmp_path.iterdir()}
+    assert alive in names
+    assert other in names
+    assert not names & {dead, dead + "-journal"}
+
+
+def test_a_maker_that_fails_leaves_nothing(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not even its draft."""
+
+    def fail(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", fail)
+        refused(path, StoreFullError, "no room is left")
+    assert list(tmp_path.iterdir()) == []
+    store = SQLiteStore(path)
+    store.open("me", 1000)
+    store.close()
+
+
+# --- refusing one ---
+
+
+@pytest.mark.parametrize("content", [b"garbage", b"x" * 10_000, b"SQLite format 3\0"])
+def test_what_is_no_database_is_refused(path: Path, content: bytes) -> None:
+    """And left as it is."""
+    path.write_bytes(content)
+    refused(path, StoreCorruptError, "it is no SQLite database; choose another path")
+
+
+def test_an_empty_file_is_refused(path: Path) -> None:
+    """A queue is never empty, not even after a crash while it is made."""
+    path.touch()
+    refused(path, StoreCorruptError, "is empty; delete it to begin a new queue")
+
+
+@pytest.mark.parametrize("mode", ["delete", "wal"])
+def test_the_database_of_another_program_is_refused(path: Path, mode: str) -> None:
+    """Also one in use, whose log is not in it yet."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as theirs:
+        theirs.execute(f"PRAGMA journal_mode = {mode}")
+        theirs.execute("CREATE TABLE tasks (id)")
+        theirs.execute("INSERT INTO tasks VALUES (1)")
+        refused(path, StoreVersionError, "is the database of another program")
+        assert theirs.execute("SELECT * FROM tasks").fetchall() == [(1,)]
+
+
+def test_a_newer_version_is_refused(store: SQLiteStore, path: Path) -> None:
+    """With what to do about it."""
+    submit(store, "music")
+    store.close()
+    edit_version(path, 2)
+    refused(path, StoreVersionError, "was made by a newer version of scanqueue .*; install that")
+
+
+def edit_version(path: Path, version: int) -> None:
+    """Set the version of a database."""
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute(f"PRAGMA user_version = {version}")
+
+
+def test_a_newer_version_that_takes_over_under_way_is_refused(
+    store: SQLiteStore, path: Path
+) -> None:
+    """What it made of the tables is not for this one to change."""
+    submit(store, "music")
+    edit_version(path, 2)
+    with pytest.raises(StoreVersionError, match="newer version"):
+        submit(store, "films")
+    with pytest.raises(StoreVersionError, match="newer version"), store.read() as view:
+        view.revision()
+    edit_version(path, 1)
+    submit(store, "films")
+
+
+def test_a_folder_is_refused(tmp_path: Path) -> None:
+    """It is told what to name."""
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    refused(folder, StoreError, "is a folder; name a file in it")
+
+
+def test_what_is_not_a_regular_file_is_refused(path: Path) -> None:
+    """To open a pipe would be to wait for ever."""
+    os.mkfifo(path)
+    store = SQLiteStore(path)
+    with pytest.raises(StoreError, match="is not a regular file"):
+        store.open("me", 1000)
+
+
+def test_a_folder_that_is_missing_is_asked_for(tmp_path: Path) -> None:
+    """It is not made: it may be a drive that is not there."""
+    refused(tmp_path / "no" / "queue.db", StoreError, "its folder does not exist; make it first")
+
+
+def test_a_file_is_no_folder(tmp_path: Path) -> None:
+    """Nor is a part of a path."""
+    (tmp_path / "file").touch()
+    refused(tmp_path / "file" / "queue.db", StoreError, "a part of its path is no folder")
+
+
+def test_a_queue_without_its_tables_is_refused(store: SQLiteStore, path: Path) -> None:
+    """Somebody dropped one."""
+    store.close()
+    edit(path, "DROP TABLE slots")
+    refused(path, StoreCorruptError, "lacks a table")
+
+
+@pytest.mark.parametrize(
+    "statement", ["DELETE FROM queue", "UPDATE queue SET pending = 'many' WHERE one = 1"]
+)
+def test_a_queue_that_does_not_know_itself_is_damaged(
+    store: SQLiteStore, path: Path, statement: str
+) -> None:
+    """It says so, in reads and writes."""
+    edit(path, statement)
+    with pytest.raises(StoreCorruptError, match="does not know its own state"):
+        submit(store, "music")
+    with pytest.raises(StoreCorruptError), store.read() as view:
+        view.revision()
+
+
+@pytest.mark.parametrize("denied", ["file", "folder"])
+def test_what_may_not_be_written_is_refused(
+    store: SQLiteStore, path: Path, monkeypatch: pytest.MonkeyPatch, denied: str
+) -> None:
+    """The error names it."""
+    store.close()
+    target = path if denied == "file" else path.parent
+    monkeypatch.setattr(os, "access", lambda name, mode: Path(name) != target)
+    refused(path, StoreReadOnlyError, f"may not write {str(target)!r}")
+
+
+def test_a_read_only_file_system_is_refused(tmp_path: Path) -> None:
+    """Whether there is a queue on it or not."""
+    folder = tmp_path / "mount"
+    folder.mkdir()
+    with mounted(folder):
+        store = SQLiteStore(folder / "queue.db")
+        store.open("me", 1000)
+        submit(store, "music")
+        store.close()
+        subprocess.run(["mount", "-o", "remount,ro", folder], check=True)  # noqa: S607
+        refused(folder / "queue.db", StoreReadOnlyError, "can only be read")
+        refused(folder / "new.db", StoreReadOnlyError, "it can only be read")
+
+
+def test_a_file_system_that_becomes_read_only_is_reported(tmp_path: Path) -> None:
+    """And the queue goes on when it can be written again."""
+    folder = tmp_path / "mount"
+    folder.mkdir()
+    with mounted(folder):
+        store = SQLiteStore(folder / "queue.db")
+        store.open("me", 1000)
+        submit(store, "music")
+        store.before_fork()  # closes what would keep it from being remounted
+        store.after_fork_in_parent()
+        store._liveness.forget()  # type: ignore[union-attr]
+        subprocess.run(["mount", "-o", "remount,ro", folder], check=True)  # noqa: S607
+        with pytest.raises(StoreReadOnlyError):
+            submit(store, "films")
+        subprocess.run(["mount", "-o", "remount,rw", folder], check=True)  # noqa: S607
+        submit(store, "films")
+        assert waiting(store) == ["music", "films"]
+        store.close()
+
+
+def test_a_locked_database_is_busy(
+    store: SQLiteStore, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another program holds it for longer than it is worth to wait; then all goes on."""
+    store.close()
+    monkeypatch.setattr(_sqlite_file, "BUSY_TIMEOUT", 0.0)
+    late = SQLiteStore(path)
+    with closing(sqlite3.connect(path, isolation_level=None)) as theirs:
+        theirs.execute("PRAGMA locking_mode = EXCLUSIVE")
+        theirs.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(StoreBusyError, match="held it locked for too long"):
+            late.open("me", 1000)
+    late.open("me", 1000)
+    submit(late, "music")
+    with closing(sqlite3.connect(path, isolation_level=None)) as theirs:
+        theirs.execute("BEGIN IMMEDIATE")
+    late.close()
+
+
+# --- migrations ---
+
+
+SECOND_VERSION = ("ALTER TABLE tasks ADD COLUMN colour TEXT", "UPDATE tasks SET colour = 'red'")
+
+
+def test_an_older_version_is_brought_forward(
+    store: SQLiteStore, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With all that is in it, once."""
+    submit(store, "music")
+    store.close()
+    migrations = (*_sqlite_schema.MIGRATIONS, SECOND_VERSION)
+    monkeypatch.setattr(_sqlite_schema, "MIGRATIONS", migrations)
+    for _ in range(2):
+        newer = SQLiteStore(path)
+        newer.open("me", 1000)
+        assert waiting(newer) == ["music"]
+        newer.close()
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("PRAGMA user_version").fetchone() == (2,)
+        assert connection.execute("SELECT colour FROM tasks").fetchall() == [("red",)]
+
+
+def test_a_migration_that_fails_changes_nothing(
+    store: SQLiteStore, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The older version still works with it."""
+    submit(store, "music")
+    store.close()
+    with monkeypatch.context() as patch:
+        migrations = (*_sqlite_schema.MIGRATIONS, (*SECOND_VERSION, "nonsense"))
+        patch.setattr(_sqlite_schema, "MIGRATIONS", migrations)
+        with pytest.raises(StoreError, match="SQLite refused"):
+            SQLiteStore(path).open("me", 1000)
+    older = SQLiteStore(path)
+    older.open("me", 1000)
+    assert waiting(older) == ["music"]
+    older.close()
+
+
+def test_two_that_migrate_at_once_do_it_once(
+    store: SQLiteStore, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second one looks again when it has the lock."""
+    store.close()
+    monkeypatch.setattr(_sqlite_schema, "MIGRATIONS", (*_sqlite_schema.MIGRATIONS, SECOND_VERSION))
+    stores = [SQLiteStore(path) for _ in range(4)]
+    calls = [Call(partial(one.open, f"owner{n}", 1)) for n, one in enumerate(stores)]
+    for call in calls:
+        call.result()
+    for one in stores:
+        one.close()
+
+
+# --- importing ---
+
+
+def test_the_library_does_not_load_sqlite_until_it_is_used() -> None:
+    """Who keeps tasks in memory pays nothing for it."""
+    script = (
+        "import sys, scanqueue, scanqueue.stores\n"
+        "assert 'sqlite3' not in sys.modules\n"
+        "assert 'SQLiteStore' in scanqueue.__all__ and 'SQLiteStore' in scanqueue.stores.__all__\n"
+        "assert scanqueue.SQLiteStore is scanqueue.stores.SQLiteStore\n"
+        "assert 'sqlite3' in sys.modules\n"
+        "for module in (scanqueue, scanqueue.stores):\n"
+        "    assert not hasattr(module, 'NoStore')\n"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True)
+
+
+def test_a_store_that_is_forgotten_lets_go(path: Path) -> None:
+    """Its files are closed, and its owner is dead."""
+    forgotten = SQLiteStore(path)
+    forgotten.open("me", 1000)
+    submit(forgotten, "music")
+    assert waiting(forgotten) == ["music"]
+    del forgotten
+    assert list(path.parent.iterdir()) == [path]
