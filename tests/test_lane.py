@@ -31,7 +31,11 @@ def test_it_keeps_what_was_put_in_order_of_rank(steps: list[tuple[str, int]]) ->
         elif rank in expected:
             lane.remove(rank)
             del expected[rank]
-        assert list(lane) == [expected[rank] for rank in sorted(expected)]
+        in_order = [expected[rank] for rank in sorted(expected)]
+        assert lane.first(None) == in_order
+        assert lane.first(3) == in_order[:3]
+        taken = {"library 3", "library 4"}
+        assert lane.first(2, taken) == [t for t in in_order if t.library_id not in taken][:2]
         assert bool(lane) == bool(expected)
 
 
@@ -43,5 +47,18 @@ def test_it_forgets_the_ranks_of_tasks_that_went_from_the_middle() -> None:
     for rank in range(1, 9_999):
         lane.remove(rank)
 
-    assert [task.rank for task in lane] == [0, 9_999]
+    assert [task.rank for task in lane.first(None)] == [0, 9_999]
     assert len(lane._ranks) < 100
+
+
+def test_it_passes_over_what_is_gone_once() -> None:
+    """Whoever asks for a few tasks does not pay again and again for those cancelled in between."""
+    lane = Lane()
+    for rank in range(10_000):
+        lane.put(ranked(rank))
+    for rank in range(1, 4_000):
+        lane.remove(rank)
+    assert len(lane._ranks) == 10_000
+
+    assert [task.rank for task in lane.first(2)] == [0, 4_000]
+    assert len(lane._ranks) == 6_001

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections import deque
 from heapq import merge
+from itertools import islice
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from sortedcontainers import SortedDict
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Container
 
+    from scanqueue.models import LibraryId
     from scanqueue.records import TaskRecord
 
 _rank = attrgetter("rank")
@@ -26,9 +28,9 @@ class Lane:
     Those that do are found by their rank in a dict, and in order through a queue of the ranks.
     (A dict alone keeps the order, too, but takes longer to find its first key the more were
     deleted before it; an `OrderedDict` takes 60 bytes more for each task.) The rank of a task
-    that was taken out of the middle stays in the queue until it comes to the front, or until
-    half of the queue is such. Upgrades and tasks that come back are out of order: a small sorted
-    dict takes them (O(log n)).
+    that was taken out of the middle stays in the queue until it comes to the front, until somebody
+    has passed over many such, or until half of the queue is such. Upgrades and tasks that come
+    back are out of order: a small sorted dict takes them (O(log n)).
 
     Thread-safety: none; the table's owner guards it.
     """
@@ -65,8 +67,33 @@ class Lane:
     def __bool__(self) -> bool:
         return bool(self._in_order or self._late)
 
-    def __iter__(self) -> Iterator[TaskRecord]:
-        """Yield the tasks, lowest rank first."""
+    def first(self, limit: int | None, taken: Container[LibraryId] = ()) -> list[TaskRecord]:
+        """Return tasks, lowest rank first. O(returned + passed over), amortised.
+
+        Args:
+            limit: Return at most this many; None: all.
+            taken: Pass over the tasks of these libraries.
+        """
+        found = self._first_in_order(limit, taken)
+        if self._late:
+            late = (task for task in self._late.values() if task.library_id not in taken)
+            found = list(islice(merge(found, late, key=_rank), limit))
+        return found
+
+    def _first_in_order(self, limit: int | None, taken: Container[LibraryId]) -> list[TaskRecord]:
         tasks = self._in_order
-        in_order = (tasks[rank] for rank in self._ranks if rank in tasks)
-        return merge(in_order, self._late.values(), key=_rank) if self._late else in_order
+        found: list[TaskRecord] = []
+        passed = gone = 0
+        for rank in self._ranks if limit != 0 else ():
+            passed += 1
+            task = tasks.get(rank)
+            if task is None:
+                gone += 1
+            elif task.library_id not in taken:
+                found.append(task)
+                if len(found) == limit:
+                    break
+        if gone > _SLACK:  # so that they are passed over once, and not each time
+            front = [self._ranks.popleft() for _ in range(passed)]
+            self._ranks.extendleft(rank for rank in reversed(front) if rank in tasks)
+        return found

@@ -10,7 +10,7 @@ from bisect import bisect_right
 from collections import OrderedDict
 from datetime import UTC, datetime
 from heapq import heappop, heappush
-from itertools import chain, islice
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from scanqueue.models import TaskPriority, TaskStatus
@@ -52,8 +52,12 @@ class MemoryTable:
         # and moments only: the garbage collector has nothing to follow in them.)
         self._ended: OrderedDict[int, datetime] = OrderedDict()
         self._ended_by_library: dict[LibraryId, dict[int, datetime]] = {}
-        # What may be deleted one day, by its end.
+        # What may be deleted one day, by its end; what has expired goes to a heap of its own when
+        # somebody counts it, so that nobody counts it twice.
         self._expiring: list[tuple[datetime, int]] = []
+        self._expired: list[tuple[datetime, int]] = []
+        self._expired_by_status = dict.fromkeys(TaskStatus, 0)
+        self._expired_before = datetime.min.replace(tzinfo=UTC)
         # Which task each revision changed, in order. An entry is stale when its task has changed
         # again; there are never more of these than tasks, and some slack.
         self._log_revisions: list[int] = []
@@ -69,10 +73,9 @@ class MemoryTable:
 
     def counts(self, since: datetime | None = None) -> Counts:
         by_status = self._by_status
-        if since is not None and self._expiring and self._expiring[0][0] < since:
-            by_status = by_status.copy()
-            for key in self._expired(since):
-                by_status[self._tasks[key].status] -= 1
+        if since is not None:
+            expired = self._count_expired(since)
+            by_status = {status: by_status[status] - expired[status] for status in by_status}
         return Counts(
             pending=by_status[_PENDING],
             running=by_status[_RUNNING],
@@ -83,15 +86,19 @@ class MemoryTable:
             slots=len(self._slots),
         )
 
-    def _expired(self, before: datetime) -> Iterator[int]:
-        """Yield what `delete_ended` would delete, in no order. O(yielded)."""
-        expiring = self._expiring
-        places = [0]
-        while places:
-            place = places.pop()
-            if place < len(expiring) and expiring[place][0] < before:
-                yield expiring[place][1]
-                places += (2 * place + 1, 2 * place + 2)  # it is a heap: they are not earlier
+    def _count_expired(self, before: datetime) -> dict[TaskStatus, int]:
+        """Count what `delete_ended` would delete. O(1) amortised: each is counted once."""
+        if before < self._expired_before:  # the clock was set back: count again
+            for entry in self._expired:
+                heappush(self._expiring, entry)
+            self._expired.clear()
+            self._expired_by_status = dict.fromkeys(TaskStatus, 0)
+        self._expired_before = before
+        while self._expiring and self._expiring[0][0] < before:
+            entry = heappop(self._expiring)
+            heappush(self._expired, entry)
+            self._expired_by_status[self._tasks[entry[1]].status] += 1
+        return self._expired_by_status
 
     def get(self, task_id: UUID) -> TaskRecord | None:
         return self._tasks.get(task_id.int)
@@ -106,24 +113,20 @@ class MemoryTable:
         return list(self._slots.values())
 
     def first_claimable(self) -> TaskRecord | None:
-        slots = self._slots
         for lane in self._lanes.values():
-            if lane:
-                for task in lane:
-                    if task.library_id not in slots:
-                        return task
+            if lane and (found := lane.first(1, self._slots)):
+                return found[0]
         return None
 
     def oldest_pending(self) -> TaskRecord | None:
-        firsts = (next(iter(lane), None) for lane in self._lanes.values())
-        return min(
-            (task for task in firsts if task is not None),
-            key=lambda task: task.rank,
-            default=None,
-        )
+        firsts = (task for lane in self._lanes.values() for task in lane.first(1))
+        return min(firsts, key=lambda task: task.rank, default=None)
 
     def pending(self, limit: int | None) -> list[TaskRecord]:
-        return list(islice(chain.from_iterable(self._lanes.values()), limit))
+        found: list[TaskRecord] = []
+        for lane in self._lanes.values():
+            found += lane.first(None if limit is None else limit - len(found))
+        return found
 
     def ended(
         self, since: datetime, limit: int | None, library_id: LibraryId | None
@@ -207,10 +210,17 @@ class MemoryTable:
         self._paused = paused
 
     def delete_ended(self, before: datetime, limit: int) -> int:
-        expiring = self._expiring
         deleted = 0
-        while deleted < limit and expiring and expiring[0][0] < before:
-            self._delete(heappop(expiring)[1])
+        while deleted < limit:
+            heap, expired = self._expiring, self._expired
+            if expired and (not heap or expired[0] < heap[0]):
+                heap = expired
+            if not heap or heap[0][0] >= before:
+                break
+            key = heappop(heap)[1]
+            if heap is expired:
+                self._expired_by_status[self._tasks[key].status] -= 1
+            self._delete(key)
             deleted += 1
         return deleted
 
