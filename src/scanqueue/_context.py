@@ -221,8 +221,9 @@ class LiveContext:
         return self._latest
 
     def shut_down(self) -> None:
-        """Keep the task from completing; `stop` follows."""
+        """Ask the scan to stop because of a shutdown, which keeps the task from completing."""
         self.is_shut_down = True
+        self._stopped = True
 
     def stop(self) -> None:
         """Ask the scan to stop."""

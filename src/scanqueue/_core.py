@@ -65,7 +65,6 @@ class Core:
         self.settings: Settings = settings
         self.forked: bool = False
         self.started: bool = False
-        self.workers: Workers | None = None
         self._begin()
         self.now()  # a clock that cannot tell the time is refused at once
 
@@ -74,7 +73,10 @@ class Core:
         self.scans: Scans = Scans(self)
         self.publisher: Publisher = Publisher(self)
         self.keeper: Keeper = Keeper(self)
+        self.workers: Workers | None = None
         self.owner: str = uuid4().hex
+        self.asks_to_stop: bool = False
+        """A shutdown has asked the scans to stop; one that was just being claimed asks itself."""
         self.shutdown_returned: bool = False
         self.retired: bool = False
         self.ready: bool = False
@@ -131,7 +133,7 @@ class Core:
                 self.store.attach(self.keeper.look)
                 self.ready = True
                 if self.retired:  # for a reader that came after the shutdown
-                    self.store.close()
+                    self._close_store()
 
     def read(self) -> AbstractContextManager[TaskView]:
         """Return one moment of the queue, with the progress of its scans up to date."""
@@ -265,10 +267,10 @@ class Core:
     def cancel(self, task_id: UUID) -> TaskRecord:
         """Cancel a task; its scanner, if it has one, is asked to stop."""
         self.refuse_if_closed()
-        self.publisher.publish_before_end(self.scans.of_task(task_id))
         now = self.now()
 
         def cancel(table: TaskTable) -> list[TaskRecord]:
+            self.scans.report_last(table, self.scans.of_task(task_id))
             task = _rules.cancel(table, task_id, now=now)
             self.prune(table, now)
             return [task]
@@ -278,12 +280,12 @@ class Core:
     def cancel_library(self, library_id: LibraryId) -> list[TaskRecord]:
         """Cancel the active tasks of a library in one transaction."""
         self.refuse_if_closed()
-        for context in self.scans.all():
-            if context.library_id == library_id:
-                self.publisher.publish_before_end(context)
         now = self.now()
 
         def cancel(table: TaskTable) -> list[TaskRecord]:
+            for context in self.scans.all():
+                if context.library_id == library_id:
+                    self.scans.report_last(table, context)
             tasks = _rules.cancel_library(table, library_id, now=now)
             self.prune(table, now)
             return tasks
@@ -318,22 +320,27 @@ class Core:
             gives_up = self.ready and not self.retired
             self.retired = True
         if gives_up:
-            try:
-                self.store.close()
-            except Exception as error:  # noqa: BLE001 - whatever a store raises
-                log(logger, ERROR, "the store could not be closed", error)
+            self._close_store()
+
+    def _close_store(self) -> None:
+        try:
+            self.store.close()
+        except Exception as error:  # noqa: BLE001 - whatever a store raises
+            log(logger, ERROR, "the store could not be closed", error)
 
     # --- waiting ---
 
     def wait_for(self, look: Callable[[], T | None], deadline: float | None) -> T | None:
         """Call `look` now and after every change, until it has an answer or the deadline comes."""
-        if self.store.shared:
-            self.keeper.wake()
+        follows = False
         while True:
             seen = self.hub.news_seq
             answer = look()
             if answer is not None or self.is_past(deadline):
                 return answer
+            if self.store.shared and self.ready and not follows:
+                follows = True
+                self.keeper.wake()  # which hears of what other processes do
             self.hub.wait_for_news(self.clock, seen, deadline)
 
     def wake(self) -> None:

@@ -18,6 +18,9 @@ logger = getLogger(__name__)
 LINGER = 1.0
 """Seconds that the thread stays after the last scan, since another may follow soon."""
 
+RETRY_INTERVAL = 1.0
+"""Real seconds until it asks a clock again that has failed."""
+
 RECOVERY_INTERVAL = 2.0
 """Seconds between two looks for dead processes, where several share a queue."""
 
@@ -64,6 +67,21 @@ class Keeper:
         return () if thread is None or thread.ident is None else (thread,)
 
     def _run(self) -> None:
+        hub = self._core.hub
+        fails = False
+        while True:
+            try:
+                self._keep()
+            except Exception as error:  # noqa: BLE001 - whatever a clock raises
+                if not fails:
+                    log(logger, ERROR, "the clock failed; trying again until it works", error)
+                fails = True
+                with hub.lock:
+                    hub.chores.wait(RETRY_INTERVAL)
+            else:
+                return
+
+    def _keep(self) -> None:
         core = self._core
         hub = core.hub
         follow = self._follow() if core.store.shared else None
@@ -119,11 +137,11 @@ class Keeper:
                     if latest != seen:
                         core.look_around()
                         seen = latest
-                if recovers:
+                if recovers and not core.hub.closed:
                     core.recover()
                 fails = False
             except Exception as error:  # noqa: BLE001 - whatever a store raises
-                if not fails:
+                if not (fails or core.retired):
                     log(logger, ERROR, "the store failed; trying again until it works", error)
                 fails = self._foreign_change = True  # it is still to be seen
             yield recover_at if poll_interval is None else min(poll_at, recover_at)

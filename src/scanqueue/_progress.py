@@ -38,7 +38,7 @@ class Publisher:
     def touched(self, context: LiveContext) -> None:
         """Publish what a scan reported: now, or when its interval is over."""
         core = self._core
-        if core.forked:  # pragma: no cover - in forked children only
+        if core.publisher is not self:  # pragma: no cover - a forked child: the scan is not its own
             return
         if core.clock.monotonic() >= context.due:
             self._publish(context)
@@ -52,11 +52,6 @@ class Publisher:
         for context in list(self.dirty):
             if now >= context.due:
                 self._publish(context)
-
-    def publish_before_end(self, context: LiveContext | None) -> None:
-        """Publish what a scan reported before somebody else ends its task."""
-        if context is not None and context.is_dirty:
-            self._publish(context)
 
     def _publish(self, context: LiveContext) -> None:
         """Publish the progress of a scan. A store that fails loses it: the next one will do."""

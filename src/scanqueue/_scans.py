@@ -9,7 +9,7 @@ from scanqueue._context import LiveContext
 from scanqueue.models import TaskStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from datetime import datetime
     from uuid import UUID
 
@@ -23,7 +23,8 @@ PENDING, CANCELLED = TaskStatus.PENDING, TaskStatus.CANCELLED
 class Scans:
     """What is being scanned here, from the claim of a task until its end is recorded.
 
-    Thread-safety: any thread; the dict is only changed by single operations that are atomic.
+    Thread-safety: any thread; its collections are only changed by single operations that are
+    atomic.
 
     Args:
         core: The service that scans.
@@ -33,6 +34,8 @@ class Scans:
         self._core = core
         self._by_task: dict[int, LiveContext] = {}
         self._sent_back: set[int] = set()
+        self._claiming: set[int] = set()
+        """The threads that are about to claim, and have seen the queue open."""
         self._inside = _sync.Local()
 
     def __bool__(self) -> bool:
@@ -46,15 +49,31 @@ class Scans:
         """Return the scan of a task, or None."""
         return self._by_task.get(task_id.int)
 
-    def stop(self, context: LiveContext, table: TaskTable, *, now: datetime) -> list[TaskRecord]:
-        """Record that a shutdown asks a scan to stop; return its task if that has ended it."""
-        task = _rules.stop(table, context.slot, now=now, durable=self._core.store.durable)
-        if task is None:
-            return []
-        if task.status is PENDING:
-            self._sent_back.add(task.id.int)
-            return []
-        return [task]
+    @property
+    def is_claiming(self) -> bool:
+        """Whether a thread that found the queue open may still add a scan."""
+        return bool(self._claiming)
+
+    def report_last(self, table: TaskTable, context: LiveContext | None) -> None:
+        """Publish what a scan reported, in the transaction in which somebody else ends its task."""
+        if context is not None:
+            _rules.report(table, context.slot, context.progress())
+
+    def stop(
+        self, contexts: Iterable[LiveContext], table: TaskTable, *, now: datetime
+    ) -> list[TaskRecord]:
+        """Record that a shutdown asked scans to stop; return their tasks, ended or sent back."""
+        stopped = []
+        for context in contexts:
+            self.report_last(table, context)
+            task = _rules.stop(table, context.slot, now=now, durable=self._core.store.durable)
+            if task is not None:
+                stopped.append(task)
+        return stopped
+
+    def note_sent_back(self, tasks: Iterable[TaskRecord]) -> None:
+        """Note which of the tasks that a shutdown stopped wait for the next start."""
+        self._sent_back.update(task.id.int for task in tasks if task.status is PENDING)
 
     def was_sent_back(self, task_id: UUID) -> bool:
         """Return whether the shutdown of this service made a task wait for the next start."""
@@ -81,17 +100,42 @@ class Scans:
         Returns:
             The claimed scan, or None.
         """
+        if done is not None and self.of_task(done.slot.task_id) is not done:
+            return None  # in a forked child: the scan is the parent's
+
+        # Either a shutdown sees that this thread is about to claim, or this thread that the queue
+        # is closed.
+        thread = _sync.get_ident()
+        self._claiming.add(thread)
+        try:
+            claims = claims and not self._core.hub.closed
+            if done is None and not claims:
+                return None
+            return self._turn(done, claims=claims, on_worker=on_worker)
+        finally:
+            self._claiming.discard(thread)
+            if self._core.hub.closed:
+                self._core.wake()
+                if self._core.shutdown_returned and not (self._by_task or self._claiming):
+                    self._core.retire()
+
+    def _turn(
+        self, done: LiveContext | None, *, claims: bool, on_worker: bool
+    ) -> LiveContext | None:
         core = self._core
         hub = core.hub
         now = core.now()
         ended: Sequence[TaskRecord] = ()
+        stopped: Sequence[TaskRecord] = ()
         context = None
         try:
             with core.write() as table:
                 if done is not None:
-                    ended = self._record_end(table, done, now)
+                    if done.is_shut_down:  # and the store may not have heard of it
+                        stopped = self.stop([done], table, now=now)
+                    ended = self._record_end(table, done, now) or _ended(stopped)
                     hub.count_ended(ended)
-                if claims and not hub.closed:
+                if claims:
                     context = self._claim(table, now, on_worker=on_worker)
                 # A worker that wakes up wakes the next one, while there is more to do. Where none
                 # waits that is not asked: one that is about to looks again, which costs less.
@@ -102,12 +146,13 @@ class Scans:
             hub.count_ended(ended, by=-1)
             self._forget(context)
             raise
+        self.note_sent_back(stopped)
         self._forget(done)
+        if context is not None and core.asks_to_stop:
+            context.shut_down()
         if done is not None or context is not None:
             with hub.lock:
                 hub.tell(work=makes_work)
-        if done is not None and core.shutdown_returned and not self._by_task:
-            core.retire()
         return context
 
     def _claim(self, table: TaskTable, now: datetime, *, on_worker: bool) -> LiveContext | None:
@@ -131,14 +176,14 @@ class Scans:
     def _record_end(
         self, table: TaskTable, done: LiveContext, now: datetime
     ) -> Sequence[TaskRecord]:
-        """Record that a scanner returned; return its task if it ended only now."""
+        """Record that a scanner returned; return its task if that has ended it."""
         assert done.ending is not None
-        stopped: Sequence[TaskRecord] = ()
-        if done.is_shut_down:  # and the store may not have heard of it
-            stopped = self.stop(done, table, now=now)
         # First, so that who waits for a scan that took long to stop still finds its task.
         self._core.prune(table, now)
         task = _rules.finish(table, done.slot, done.ending, done.progress(), now=now)
-        if task is None or task.status in {PENDING, CANCELLED}:
-            return stopped
-        return (task,)
+        return () if task is None or task.status in {PENDING, CANCELLED} else (task,)
+
+
+def _ended(stopped: Iterable[TaskRecord]) -> list[TaskRecord]:
+    """Return those of the tasks that a shutdown stopped which ended by it."""
+    return [task for task in stopped if task.status is not PENDING]

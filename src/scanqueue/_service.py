@@ -136,10 +136,14 @@ class ScanQueueService(Queries):
         core.refuse_if_closed()
         core.open()
         if core.store.shared:
-            core.recover()
+            try:
+                core.recover()
+            except Exception:
+                core.refuse_if_closed()  # a shutdown that came in between has closed the store
+                raise
             core.keeper.wake()
         with core.setting_up:
-            core.refuse_if_closed()  # a shutdown may have come in between
+            core.refuse_if_closed()
             if core.started:
                 return
             core.started = True  # before the first scan, which may fork

@@ -9,13 +9,17 @@ from logging import ERROR, getLogger
 from typing import TYPE_CHECKING
 from weakref import WeakSet
 
-from scanqueue import _rules
+from scanqueue import _rules, _sync
 from scanqueue._clock import SystemClock
 from scanqueue._logs import log
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from scanqueue._context import LiveContext
     from scanqueue._core import Core
+    from scanqueue.protocols import TaskTable
+    from scanqueue.records import TaskRecord
 
 logger = getLogger(__name__)
 
@@ -25,6 +29,9 @@ SWEEP_BATCH = 500
 NOTICE_PART = 0.1
 LONGEST_NOTICE = 1.0
 """Scans get this part of a shutdown's timeout to stop when asked, at most so many seconds."""
+
+RECORD_TIMEOUT = 0.25
+"""Real seconds that a store gets to record who was asked to stop, also past the deadline."""
 
 JOIN_TIMEOUT = 1.0
 """Seconds that threads get to end that have nothing left to do."""
@@ -45,80 +52,112 @@ def shut_down(core: Core, timeout: float | None, *, interrupt_running: bool) -> 
         Whether none was left behind.
     """
     deadline = core.deadline(timeout)
-    notice: float | None = None
-    if interrupt_running:
-        notice = core.clock.monotonic()
-    elif timeout is not None and deadline is not None:
-        notice = deadline - min(LONGEST_NOTICE, NOTICE_PART * timeout)
+    notice = core.clock.monotonic() if interrupt_running else _notice(deadline, timeout)
     own: LiveContext | None = core.scans.current()
 
     def others_are_over() -> bool | None:
-        return all(scan is own for scan in core.scans.all()) or None
+        scans = core.scans
+        return (not scans.is_claiming and all(scan is own for scan in scans.all())) or None
 
     core.close()
-    _settle(core)
+    batches = _end_pending(core)
+    for _ in batches:
+        if core.is_past(notice):
+            break
     if not core.wait_for(others_are_over, notice):
-        _ask_to_stop(core, own)
-        core.wait_for(others_are_over, deadline)
+        recording = _ask_to_stop(core, own)
+        _await_end(recording, RECORD_TIMEOUT)
+        core.wait_for(lambda: not recording.is_alive() or None, deadline)
+    for _ in batches:
+        pass
+    core.wait_for(others_are_over, deadline)
     core.shutdown_returned = True  # from now on the last scan that ends gives up the store
     left_behind = core.scans.all()
-    if any(scan is not own for scan in left_behind):
+    others_left = core.scans.is_claiming or any(scan is not own for scan in left_behind)
+    if others_left:
         core.finish_telling()
-    if left_behind:
+    if others_left or left_behind:
         return False  # if only the caller's own: whoever follows along is told of its end
     core.retire()
     _join(core, JOIN_TIMEOUT)
     return True
 
 
-def _settle(core: Core) -> None:
-    """See all claims through, and end the pending tasks of a queue that ends with its process.
+def _notice(deadline: float | None, timeout: float | None) -> float | None:
+    """Return when to ask scans to stop, so that they have some time for it before the deadline."""
+    if deadline is None or timeout is None:
+        return None
+    return deadline - min(LONGEST_NOTICE, NOTICE_PART * timeout)
 
-    A claim asks inside its transaction whether the queue is closed; so after one more transaction
-    it is known which scans there are.
-    """
-    if not core.ready or core.retired:
+
+def _end_pending(core: Core) -> Iterator[None]:
+    """End the pending tasks of a queue that ends with its process, a batch at each step."""
+    if not core.ready or core.retired or core.store.durable:
         return
-    now = core.now()
-    sweep = partial(_rules.end_pending, now=now, limit=SWEEP_BATCH)
+    sweep = partial(_rules.end_pending, now=core.now(), limit=SWEEP_BATCH)
     try:
-        with core.write():
-            pass
-        while not core.store.durable and len(core.end(sweep)) == SWEEP_BATCH:
-            pass
+        while len(core.end(sweep)) == SWEEP_BATCH:
+            yield
     except Exception as error:  # noqa: BLE001 - whatever a store raises
         if not core.retired:  # by another call of `shutdown` at the same time
             log(logger, ERROR, "the store failed; pending tasks were left as they are", error)
 
 
-def _ask_to_stop(core: Core, own: LiveContext | None = None) -> None:
-    """Ask the scans of this process to stop, but for the caller's own.
+def _ask_to_stop(core: Core, own: LiveContext | None = None) -> _sync.Thread:
+    """Ask the scans of this process to stop, but for the caller's own; start to record it.
 
-    Their tasks end, or wait for the next start.
+    Returns:
+        A thread that records it, since a store may take long. What it misses is recorded when the
+        scan ends.
     """
-    for context in core.scans.all():
-        if context is own:
-            continue
-        core.publisher.publish_before_end(context)
+    core.asks_to_stop = True
+    contexts = [context for context in core.scans.all() if context is not own]
+    for context in contexts:
         context.shut_down()
-        try:
-            core.end(partial(core.scans.stop, context, now=core.now()))
-        except Exception as error:  # noqa: BLE001 - whatever a store raises
-            if not core.retired:
-                message = "the store failed; it learns of the shutdown when the scan ends"
-                log(logger, ERROR, message, error)
-        context.stop()
-        core.wake()
+    core.wake()
+    arguments = (core, contexts)
+    thread = _sync.Thread(
+        target=_record_stop, args=arguments, name="scanqueue-shutdown", daemon=True
+    )
+    try:
+        thread.start()
+    except RuntimeError:  # out of threads, or the interpreter exits
+        _record_stop(*arguments)
+    return thread
 
 
-def _join(core: Core, timeout: float) -> bool:
-    """Wait for the threads of a service to end; return whether they have."""
+def _record_stop(core: Core, contexts: list[LiveContext]) -> None:
+    """Record that scans were asked to stop: their tasks end, or wait for the next start."""
+    stopped: list[TaskRecord] = []
+
+    def stop(table: TaskTable) -> list[TaskRecord]:
+        stopped.extend(core.scans.stop(contexts, table, now=core.now()))
+        return [task for task in stopped if task.status.is_ended]
+
+    try:
+        if contexts:
+            core.end(stop)
+            core.scans.note_sent_back(stopped)
+    except Exception as error:  # noqa: BLE001 - whatever a store raises
+        if not core.retired:
+            message = "the store failed; it learns of the shutdown when the scan ends"
+            log(logger, ERROR, message, error)
+    core.wake()
+
+
+def _await_end(thread: _sync.Thread, timeout: float) -> None:
+    """Wait for a thread, if it was started, at most so many real seconds."""
+    if thread.ident is not None:
+        thread.join(max(0.0, timeout))
+
+
+def _join(core: Core, timeout: float) -> None:
+    """Wait for the threads of a service to end, at most so many real seconds."""
     clock = SystemClock()
     deadline = clock.monotonic() + timeout
     threads = [*core.keeper.threads(), *(core.workers.threads() if core.workers else ())]
     for thread in threads:
-        thread.join(max(0.0, deadline - clock.monotonic()))
-    return not any(thread.is_alive() for thread in threads)
+        _await_end(thread, deadline - clock.monotonic())
 
 
 _started: WeakSet[Core] = WeakSet()
@@ -135,15 +174,18 @@ def _close_forgotten() -> None:
 
     Workers are daemons: they are still at work when this runs, and vanish after it.
     """
-    forgotten = [core for core in _started if not core.hub.closed and not core.forked]
+    clock = SystemClock()
+    deadline = clock.monotonic() + EXIT_TIMEOUT
+    forgotten = [core for core in _started if not core.hub.closed]
+    recordings = []
     for core in forgotten:
         core.close()
         core.finish_telling()
-        _ask_to_stop(core)
-    clock = SystemClock()
-    deadline = clock.monotonic() + EXIT_TIMEOUT
+        recordings.append(_ask_to_stop(core))
+    for recording in recordings:
+        _await_end(recording, deadline - clock.monotonic())
     for core in forgotten:
-        _join(core, max(0.0, deadline - clock.monotonic()))
+        _join(core, deadline - clock.monotonic())
     if forgotten:
         warnings.warn(
             f"{len(forgotten)} ScanQueueService(s) not shut down: call shutdown(),"

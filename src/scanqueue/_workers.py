@@ -97,17 +97,12 @@ def run_here(core: Core, scan: ScanFunction, limit: int | None) -> int:
     Raises:
         SystemExit: A scanner raised it; it was recorded.
         KeyboardInterrupt: The same, or somebody pressed Ctrl-C.
-        QueueClosedError: The queue was shut down meanwhile.
         StoreError: The store failed before a scan began.
     """
     count = 0
     if core.store.shared:
         core.keeper.wake()  # which hears of cancels by other processes
-    try:
-        context = core.scans.turn(None, claims=limit != 0)
-    except Exception:
-        core.refuse_if_closed()  # a shutdown that came in between has closed the store
-        raise
+    context = core.scans.turn(None, claims=limit != 0)
     while context is not None:
         leaves = run_scan(core, scan, context)
         count += 1

@@ -82,21 +82,17 @@ def test_a_call_that_a_shutdown_overtakes_raises_and_changes_nothing(
     assert left == [look()]
 
 
-@pytest.mark.parametrize("name", [*CALLS, "run_pending"])
+@pytest.mark.parametrize("name", CALLS)
 def test_a_call_that_a_whole_shutdown_overtakes_says_that_the_queue_is_closed(
     queue: ScanQueueService, store: FailingStore, name: str
 ) -> None:
     """Not what a closed store raises."""
     queue.pause()
     task_id = queue.submit_task("films")
-    calls: dict[str, Callable[[ScanQueueService, UUID], object]] = {
-        **CALLS,
-        "run_pending": lambda q, i: q.run_pending(),
-    }
     store.before_next("write", lambda: Call(queue.shutdown).result())
 
     with pytest.raises(QueueClosedError):
-        calls[name](queue, task_id)
+        CALLS[name](queue, task_id)
 
 
 # --- stores that are opened when the queue is closed

@@ -1,0 +1,317 @@
+"""Shutting down, and starting, while a store or a clock is slow, fails, or is used by others."""
+
+from __future__ import annotations
+
+import logging
+import threading
+
+import pytest
+
+from scanqueue import (
+    EndReason,
+    MemoryStore,
+    QueueClosedError,
+    ScanQueueService,
+    StoreError,
+    TaskStatus,
+    WhenRunning,
+)
+from scanqueue.records import Slot
+from scanqueue.stores._table import MemoryTable
+from scanqueue.testing import FakeClock, FakeScan, FakeScanner
+from tests.service.failing_store import FailingStore
+from tests.service.shared_store import SharedQueue
+from tests.service.tools import (
+    PATIENCE,
+    Call,
+    MakeQueue,
+    await_deadline,
+    await_that,
+    current,
+    is_on,
+)
+
+
+@pytest.fixture
+def store(shared: SharedQueue) -> FailingStore:
+    """Return a durable store that does as a test says."""
+    return FailingStore(shared.store())
+
+
+@pytest.fixture
+def queue(make: MakeQueue, scanner: FakeScanner, store: FailingStore) -> ScanQueueService:
+    """Return a service on it, with three workers, started; its scans are held."""
+    scanner.hold()
+    queue = make(scanner, store=store, workers=3)
+    queue.start()
+    return queue
+
+
+@pytest.fixture
+def scans(queue: ScanQueueService, scanner: FakeScanner) -> list[FakeScan]:
+    """Return three held scans, which ignore cancels."""
+    for library_id in ("music", "films", "books"):
+        queue.submit_task(library_id)
+    scans = [scanner.next_scan() for _ in range(3)]
+    for scan in scans:
+        scan.ignore_cancel()
+    return scans
+
+
+def test_a_store_that_hangs_keeps_no_scan_from_being_asked_to_stop(
+    queue: ScanQueueService, store: FailingStore, scans: list[FakeScan]
+) -> None:
+    """All at once, and the shutdown returns; what the store missed is recorded with their ends."""
+    go_on = threading.Event()
+    store.before_next("write", lambda: go_on.wait(PATIENCE))
+    shutdown = Call(lambda: queue.shutdown(0))
+
+    await_that(lambda: all(scan.context.cancelled for scan in scans))
+    assert shutdown.result() is False
+    assert current(queue, scans[0].task.id).status is TaskStatus.RUNNING
+    go_on.set()
+    for scan in scans:
+        scan.release()
+    await_that(lambda: queue.pending_count() == 3)
+
+
+def test_scans_are_asked_in_time_however_many_tasks_are_pending(
+    make: MakeQueue, scanner: FakeScanner, clock: FakeClock
+) -> None:
+    """Ending the pending ones takes its time; it goes on when they were asked."""
+    scanner.hold()
+    store = FailingStore(MemoryStore())
+    queue = make(scanner, store=store)
+    queue.start()
+    queue.submit_task("music")
+    scan = scanner.next_scan()
+    for number in range(2_000):
+        queue.submit_task(number)
+    asked: list[bool] = []
+
+    def note(number: int, call: str) -> None:
+        if call == "write" and not is_on("worker"):
+            asked.append(scan.context.cancelled)
+            clock.advance(0.95)
+
+    store.fail_when(note)
+
+    queue.shutdown(1)
+
+    assert asked[0] is False
+    assert all(asked[1:])
+    assert len(asked) > 4
+    store.recover()
+    stats = queue.stats()
+    assert (stats.pending, stats.reasons[EndReason.SHUTDOWN]) == (0, 2_001)
+
+
+def test_a_claim_under_way_is_waited_for_whatever_the_store_does(
+    make: MakeQueue, store: FailingStore, scanner: FakeScanner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The shutdown needs no store to know of it."""
+    scanner.hold()
+    claiming, go_on = threading.Event(), threading.Event()
+    take_slot = MemoryTable.take_slot
+
+    def take_slot_late(table: MemoryTable, slot: Slot) -> None:
+        claiming.set()
+        assert go_on.wait(PATIENCE)
+        take_slot(table, slot)
+
+    monkeypatch.setattr(MemoryTable, "take_slot", take_slot_late)
+    queue = make(scanner, store=store)
+    queue.start()
+    task_id = queue.submit_task("music")
+    assert claiming.wait(PATIENCE)
+    store.fail_when(
+        lambda _, call: StoreError() if call == "write" and not is_on("worker") else None
+    )
+    shutdown = Call(lambda: queue.shutdown(None))
+    await_that(lambda: queue.is_shut_down)
+    go_on.set()
+    scan = scanner.next_scan()
+
+    assert not shutdown.is_over
+    scan.release()
+    assert shutdown.result() is True
+    assert current(queue, task_id).status is TaskStatus.COMPLETED
+
+
+def test_a_service_that_was_never_used_opens_no_store_to_shut_down(
+    make: MakeQueue, store: FailingStore
+) -> None:
+    """It would make a file that nobody asked for."""
+    assert make(FakeScanner(), store=store).shutdown() is True
+
+    assert store.calls == []
+
+
+def test_a_keeper_at_work_when_the_store_is_closed_says_nothing(
+    make: MakeQueue, shared: SharedQueue, store: FailingStore, clock: FakeClock
+) -> None:
+    """It is not the store that failed."""
+    asking, go_on = threading.Event(), threading.Event()
+
+    def hold_keeper(number: int, call: str) -> None:
+        if is_on("keeper"):
+            asking.set()
+            assert go_on.wait(PATIENCE)
+
+    queue = make(None, store=store)
+    queue.start()
+    store.fail_when(hold_keeper)
+    make(None, store=shared.store()).submit("music")
+    clock.advance(3)
+    assert asking.wait(PATIENCE)
+    shutdown = Call(queue.shutdown)
+    await_that(lambda: "close" in store.calls)
+    go_on.set()
+
+    assert shutdown.result() is True
+
+
+@pytest.mark.logs_errors
+def test_who_waits_is_not_told_that_a_task_went_back_when_that_could_not_be_recorded(
+    queue: ScanQueueService,
+    shared: SharedQueue,
+    scans: list[FakeScan],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """It may end here yet, with a follow-up that takes its place."""
+
+    def fail(_: str) -> None:
+        raise StoreError
+
+    scan = scans[0]
+    waiter = Call(lambda: queue.wait(scan.task.id))
+    shared.before_commit = fail
+    shutdown = Call(lambda: queue.shutdown(None, interrupt_running=True))
+    await_that(lambda: "the shutdown when the scan ends" in caplog.text)
+    shared.before_commit = lambda _: None
+    front = ScanQueueService(None, store=shared.store())
+    front.submit_task("music", when_running=WhenRunning.FOLLOW_UP)
+    for each in scans:
+        each.release()
+
+    task = waiter.result()
+    assert (task.status, task.reason) == (TaskStatus.CANCELLED, EndReason.SHUTDOWN)
+    assert shutdown.result() is True
+    assert front.shutdown() is True
+
+
+@pytest.mark.parametrize("call", ["cancel_task", "cancel_library"])
+def test_what_was_reported_just_before_a_cancel_is_kept(
+    make: MakeQueue, scanner: FakeScanner, call: str
+) -> None:
+    """Whatever returned before the cancel is part of it."""
+    scanner.hold()
+    store = FailingStore(MemoryStore())
+    queue = make(scanner, store=store)
+    queue.start()
+    queue.submit_task("music")
+    scan = scanner.next_scan()
+    scan.report(1)
+    store.before_next("write", lambda: scan.report(2))
+
+    if call == "cancel_task":
+        task = queue.cancel_task(scan.task.id)
+    else:
+        (task,) = queue.cancel_library("music")
+
+    assert task.progress.scanned_paths == 2
+
+
+@pytest.mark.logs_errors
+def test_an_end_that_takes_three_tries_is_counted_once(
+    queue: ScanQueueService, shared: SharedQueue, scans: list[FakeScan], clock: FakeClock
+) -> None:
+    """Two commits fail."""
+    failures = [StoreError(), StoreError()]
+
+    def fail(_: str) -> None:
+        if is_on("worker") and failures:
+            raise failures.pop()
+
+    shared.before_commit = fail
+    scans[0].release()
+    await_deadline(clock, 1.0)
+    clock.advance(1)
+    await_deadline(clock, 3.0)
+    clock.advance(2)
+    queue.wait(scans[0].task.id)
+
+    assert queue.stats().ended[TaskStatus.COMPLETED] == 1
+
+
+class FailingClock(FakeClock):
+    """Fails once on the keeper's thread."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fails = False
+
+    def monotonic(self) -> float:
+        """Return the time, or raise."""
+        if self.fails and is_on("keeper"):
+            self.fails = False
+            raise OSError
+        return super().monotonic()
+
+
+@pytest.mark.logs_errors
+def test_a_clock_that_fails_once_does_not_end_the_keeper(
+    make: MakeQueue,
+    shared: SharedQueue,
+    scanner: FakeScanner,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A cancel by another process is still heard."""
+    monkeypatch.setattr("scanqueue._keeper.RETRY_INTERVAL", 0.0)
+    scanner.hold()
+    clock = FailingClock()
+    queue = make(scanner, store=shared.store(), clock=clock)
+    queue.start()
+    queue.submit_task("music")
+    scan = scanner.next_scan()
+    await_deadline(clock, 0.5)
+    clock.fails = True
+    clock.advance(0.5)
+    await_that(lambda: not clock.fails)
+    make(None, store=shared.store(), clock=clock).cancel_task(scan.task.id)
+    while not scan.context.cancelled:
+        clock.advance(0.5)
+
+    errors = [r.message for r in caplog.records if r.levelno >= logging.ERROR]
+    assert errors == ["the clock failed; trying again until it works"]
+
+
+@pytest.mark.logs_errors
+def test_a_store_that_cannot_be_closed_answers_a_late_reader(
+    make: MakeQueue, store: FailingStore
+) -> None:
+    """The first one after the shutdown of a queue that nobody had used, too."""
+    queue = make(FakeScanner(), store=store)
+    queue.shutdown()
+    store.fail("close")
+
+    assert queue.list_tasks() == queue.list_tasks() == []
+
+
+def test_a_start_that_a_shutdown_overtakes_while_it_recovers_says_that_the_queue_is_closed(
+    make: MakeQueue, shared: SharedQueue, store: FailingStore, scanner: FakeScanner
+) -> None:
+    """Not what a closed store raises."""
+    scanner.hold()
+    dead = shared.store()
+    other = make(scanner, store=dead)
+    other.start()
+    other.submit_task("music")
+    scanner.next_scan()
+    dead.kill()
+    queue = make(FakeScanner(), store=store)
+    store.before_next("dead_owners", lambda: Call(queue.shutdown).result())
+
+    with pytest.raises(QueueClosedError):
+        queue.start()
