@@ -7,8 +7,10 @@ import select
 import signal
 import threading
 import traceback
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from uuid import UUID, uuid4
 
 import pytest
@@ -19,6 +21,7 @@ from scanqueue import (
     QueueClosedError,
     ScanContext,
     ScanQueueService,
+    SQLiteStore,
     SubmitOutcome,
     TaskResult,
     TaskStatus,
@@ -45,6 +48,13 @@ def in_child(work: Callable[[], object]) -> str:
         os.write(writing, text.encode())
         os._exit(0)
     return _answer(child, reading, writing)
+
+
+@contextmanager
+def in_a_file() -> Iterator[SQLiteStore]:
+    """Make a durable store."""
+    with TemporaryDirectory() as folder:
+        yield SQLiteStore(Path(folder, "queue.db"))
 
 
 def _answer(child: int, reading: int, writing: int) -> str:
@@ -89,6 +99,61 @@ def test_a_memory_store_starts_empty_in_the_child() -> None:
 
     assert in_child(work) == "(([], 0, 0), True, 1)"
     assert libraries(queue.list_tasks()) == ["music", "films"]
+
+
+def test_a_scan_of_run_pending_that_forks_is_the_parents() -> None:
+    """What the child's copy of it reports and returns changes nothing; the child goes on."""
+    answers: list[str] = []
+    parent = os.getpid()
+
+    def scan(library_id: LibraryId, context: ScanContext) -> TaskResult:
+        reading, writing = os.pipe()
+        child = os.fork()
+        if child == 0:
+            context.advance(100)
+            children.append(writing)
+            return TaskResult(added_count=100)
+        answers.append(_answer(child, reading, writing))
+        return TaskResult(added_count=1)
+
+    children: list[int] = []
+    with in_a_file() as store:
+        queue = ScanQueueService(scan, store=store)
+        task_id = queue.submit_task("music")
+        count = queue.run_pending()
+        if os.getpid() != parent:
+            os.write(children[0], f"{count} {queue.get_task(task_id).status}".encode())  # type: ignore[union-attr]
+            os._exit(0)
+        task = queue.wait(task_id, 0)
+        queue.shutdown()
+
+    assert answers == ["1 running"]
+    assert (task.result, task.progress.scanned_paths) == (TaskResult(added_count=1), 0)
+
+
+def test_after_a_start_that_found_too_few_threads_the_child_starts_all_of_its_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Those that the parent has are not there."""
+
+    class Scarce(threading.Thread):
+        def start(self) -> None:
+            if self.name.endswith("worker-2"):
+                raise RuntimeError
+            super().start()
+
+    queue = ScanQueueService(scan_nothing, workers=2)
+    with monkeypatch.context() as patch:
+        patch.setattr("scanqueue._sync.Thread", Scarce)
+        with pytest.raises(RuntimeError):
+            queue.start()
+
+    def work() -> object:
+        queue.start()
+        return sum(t.name.startswith("scanqueue-worker") for t in threading.enumerate())
+
+    assert in_child(work) == "2"
+    queue.shutdown()
 
 
 def test_it_works_though_a_lock_was_held_at_the_fork() -> None:
