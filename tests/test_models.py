@@ -381,3 +381,20 @@ def test_everything_public_is_listed() -> None:
         "WhenRunning",
     }
     assert attrs.has(QueueStats)
+
+
+class Odd(int):
+    """An int that says it is another one."""
+
+    def __int__(self) -> int:
+        return 2**70
+
+
+def test_counts_are_stored_as_plain_ints() -> None:
+    """What a subclass does cannot run inside the library."""
+    progress = TaskProgress(scanned_paths=Odd(3), total_paths=Odd(5))
+    result = TaskResult(added_count=Odd(2))
+
+    assert [progress.scanned_paths, progress.total_paths, result.added_count] == [3, 5, 2]
+    for count in (progress.scanned_paths, progress.total_paths, result.added_count):
+        assert type(count) is int

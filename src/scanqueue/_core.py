@@ -126,7 +126,7 @@ class Core:
             StoreError: The store cannot be used.
         """
         self.refuse_if_forked()
-        first_revision = int(self.now().timestamp() * 1000)
+        first_revision = max(0, int(self.now().timestamp() * 1000))
         with self.setting_up:
             if not self.ready:
                 self.store.open(self.owner, first_revision)

@@ -303,9 +303,14 @@ class Queries:
 
         task = self._core.wait_for(look, deadline)
         if task is None:
-            message = f"task {task_id} has not ended within {timeout} seconds"
-            raise TimeoutError(message)
+            raise late(task_id, timeout, quiet=quiet)
         return task.snapshot()
+
+
+def late(task_id: UUID, timeout: float | None, *, quiet: bool) -> TimeoutError:
+    """Return the error of a wait for a task that was in vain."""
+    what = "ended and let go of its library" if quiet else "ended"
+    return TimeoutError(f"task {task_id} has not {what} within {timeout} seconds")
 
 
 def snapshots(tasks: Iterable[TaskRecord]) -> list[ScanTask]:

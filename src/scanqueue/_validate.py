@@ -44,9 +44,10 @@ def check_library_id(value: object) -> int | str:
         return text
     if not isinstance(value, int) or isinstance(value, bool):
         wrong_type("library_id", value, "an int or a str")
-    if not MIN_INT <= value <= MAX_INT:
+    number = int.__index__(value)
+    if not MIN_INT <= number <= MAX_INT:
         wrong_value("library_id", value, "an int within 64 bits")
-    return value if type(value) is int else int(value)
+    return number
 
 
 def check_unicode(name: str, value: str) -> str:
@@ -83,9 +84,10 @@ def check_int(name: str, value: object, minimum: int = 0) -> int:
     """Return the number as a plain `int` of at least `minimum`, within 64 bits."""
     if not isinstance(value, int) or isinstance(value, bool):
         wrong_type(name, value, "an int")
-    if not minimum <= value <= MAX_INT:
+    number = int.__index__(value)  # plain, whatever a subclass makes of itself
+    if not minimum <= number <= MAX_INT:
         wrong_value(name, value, f"an int of at least {minimum}, within 64 bits")
-    return value if type(value) is int else int(value)
+    return number
 
 
 def check_optional_int(name: str, value: object, minimum: int = 0) -> int | None:
@@ -127,7 +129,10 @@ def check_moment(name: str, value: object) -> datetime:
         moment = value.astimezone(UTC)
     except OverflowError:
         wrong_value(name, value, "a moment in the years 1 to 9999 of UTC")
-    return moment
+    if type(moment) is datetime:
+        return moment
+    # What a subclass does must not run under a lock.
+    return datetime.combine(datetime.date(moment), datetime.time(moment), UTC)
 
 
 def check_duration(name: str, value: object) -> timedelta:

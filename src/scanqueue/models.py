@@ -18,7 +18,6 @@ from scanqueue._text import MESSAGE_LIMIT, storable
 from scanqueue._validate import (
     MAX_INT,
     check_int,
-    check_optional_int,
     wrong_type,
 )
 
@@ -123,13 +122,17 @@ def _to_message(value: str | None) -> str | None:
     return storable(value, MESSAGE_LIMIT)
 
 
-def _is_count(_: object, field: attrs.Attribute[int], value: int) -> None:
+def _is_count(instance: object, field: attrs.Attribute[int], value: int) -> None:
     if type(value) is not int or not 0 <= value <= MAX_INT:
-        check_int(field.name, value)
+        # Stored as a plain int: what a subclass does must not run under a lock.
+        object.__setattr__(instance, field.name, check_int(field.name, value))
 
 
-def _is_optional_count(_: object, field: attrs.Attribute[int | None], value: int | None) -> None:
-    check_optional_int(field.name, value)
+def _is_optional_count(
+    instance: object, field: attrs.Attribute[int | None], value: int | None
+) -> None:
+    if value is not None:
+        _is_count(instance, field, value)  # type: ignore[arg-type]  # of which it needs the name
 
 
 @attrs.frozen(kw_only=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from itertools import islice
 
 import pytest
@@ -310,3 +311,13 @@ def test_a_result_after_a_cancel_is_a_change(queue: ScanQueueService, scanner: F
     scan.release(TaskResult(added_count=1))
 
     assert [task.result for task in call.result()] == [TaskResult(added_count=1)]
+
+
+def test_a_clock_of_long_ago_begins_at_nought(make: MakeQueue) -> None:
+    """Revisions are never negative, whatever the time is."""
+    queue = make(scan_nothing, clock=FakeClock(datetime(1960, 1, 1, tzinfo=UTC)))
+    assert queue.revision == 0
+    changes = queue.changes(0)
+    task_id = queue.submit_task("music")
+
+    assert next(changes).id == task_id

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta, timezone
 from uuid import uuid4
 
 import pytest
@@ -15,7 +15,7 @@ from scanqueue import (
     WhenRunning,
 )
 from scanqueue.testing import FakeClock, FakeScanner
-from tests.service.tools import MakeQueue, current, ids, libraries, run_one, scan_nothing
+from tests.service.tools import Call, MakeQueue, current, ids, libraries, run_one, scan_nothing
 
 DAY = timedelta(hours=24)
 LISTINGS = ["list_pending", "list_running", "list_history", "list_tasks"]
@@ -361,3 +361,25 @@ def test_a_result_is_kept_with_the_task(queue: ScanQueueService, scanner: FakeSc
     queue.wait(task_id)
 
     assert queue.list_history()[0].result == found
+
+
+class Meddler(datetime):
+    """A moment whose comparison needs another call of the queue to return first."""
+
+    queue: ScanQueueService
+
+    def __gt__(self, other: object) -> bool:
+        Call(self.queue.pending_count).result()
+        return datetime.__gt__(self, other)  # type: ignore[operator]
+
+    __lt__ = __ge__ = __le__ = __gt__
+
+
+def test_a_moment_with_a_mind_of_its_own_is_read_before_the_queue_is(
+    queue: ScanQueueService,
+) -> None:
+    """What a subclass of `datetime` does runs under no lock."""
+    run_one(queue)
+    Meddler.queue = queue
+
+    assert len(queue.list_history(since=Meddler(2000, 1, 1, tzinfo=UTC))) == 1

@@ -240,3 +240,12 @@ def test_orders_to_a_scan_that_has_returned_change_nothing(
     scan.fail(ValueError())
 
     assert current(queue, scan.task.id) == task
+
+
+@pytest.mark.parametrize("timeout", [float("nan"), -1])
+def test_a_timeout_that_is_none_is_refused(timeout: float) -> None:
+    """It would wait for ever, or say that nothing has begun."""
+    with pytest.raises(ValueError, match="timeout"):
+        FakeScanner().next_scan(timeout)
+    with pytest.raises(TypeError, match="timeout"):
+        FakeScanner().next_scan("1")  # type: ignore[arg-type]

@@ -12,7 +12,7 @@ from sortedcontainers import SortedDict
 
 from scanqueue import _sync
 from scanqueue._core import BEGINNING
-from scanqueue._queries import CHANGES_BATCH
+from scanqueue._queries import CHANGES_BATCH, late
 from scanqueue._service import SHORTEST_RETENTION
 from scanqueue._validate import check_timeout
 from scanqueue.aio._pool import Pool
@@ -64,8 +64,8 @@ class TaskWaiter(Waiter[ScanTask]):
         self.quiet = quiet
 
     def time_out(self) -> None:
-        message = f"task {self.task_id} has not ended within {self.timeout} seconds"
-        self.fail(TimeoutError(message))
+        assert self.task_id is not None
+        self.fail(late(self.task_id, self.timeout, quiet=self.quiet))
 
 
 class Reader(Waiter[list[ScanTask]]):

@@ -6,7 +6,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from scanqueue import _sync
-from scanqueue._validate import check_instance, wrong_type
+from scanqueue._validate import check_instance, check_seconds, wrong_type
 from scanqueue.models import TaskResult
 from scanqueue.testing._clock import PATIENCE
 
@@ -186,7 +186,10 @@ class FakeScanner:
 
         Raises:
             TimeoutError: None has begun in time.
+            TypeError: `timeout` is not a number.
+            ValueError: `timeout` is negative or NaN.
         """
+        timeout = check_seconds("timeout", timeout)
         with self._lock:
             if not self._begun.wait_for(lambda: bool(self._unseen), timeout):
                 message = f"no scan has begun within {timeout} seconds"
