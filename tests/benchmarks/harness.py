@@ -94,7 +94,7 @@ FULL = Scale(
     sizes=(1_000, 10_000, 100_000, 1_000_000),
     memory_sizes=(100_000, 1_000_000),
     imports=11,
-    commits=1_000,
+    commits=500,
     stored=100_000,
 )
 """For the table in the documentation."""
