@@ -195,6 +195,7 @@ def test_it_runs_as_it_is(folder: Path, arguments: list[str]) -> None:
             server.ask(f"/tasks/{task_id}", "DELETE")
         assert refused.value.code == 409
         assert json.load(refused.value)["type"] == "urn:scanqueue:task-not-cancellable"
+        refused.value.close()
         for path in ("/libraries/2/scan", f"/tasks/{task_id[:-4]}0000"):
             with pytest.raises(HTTPError) as missing:
                 server.ask(path, "POST" if path.endswith("scan") else "GET")
