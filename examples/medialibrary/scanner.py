@@ -35,10 +35,12 @@ class MediaScanner:
 
     Args:
         catalogue: Where the libraries and their files are kept.
+        pause: Seconds to wait at each file, to have something to watch.
     """
 
-    def __init__(self, catalogue: Catalogue) -> None:
+    def __init__(self, catalogue: Catalogue, pause: float = 0.0) -> None:
         self._catalogue = catalogue
+        self._pause = pause
 
     def scan(self, library_id: LibraryId, context: ScanContext) -> TaskResult:
         """Scan a library, as `scanqueue.Scanner` has it.
@@ -61,6 +63,8 @@ class MediaScanner:
         failed_count = len(listing.unreadable)
         for path in context.track(listing.files):
             context.advance(0, message=path)
+            if self._pause:
+                context.sleep(self._pause)
             before = known.get(path)
             try:
                 file = read_file(root, path, None if context.scope.deep else before)

@@ -7,6 +7,7 @@ from time import perf_counter
 
 from tests.benchmarks import (
     calls,
+    durable,
     importing,
     latency,
     memory,
@@ -20,7 +21,7 @@ from tests.benchmarks.harness import FULL, QUICK, Line, Scale, run
 
 CASES = {
     case.name: case
-    for module in (calls, sizes, throughput, latency, progress, reading, memory, importing)
+    for module in (calls, sizes, throughput, latency, progress, reading, memory, importing, durable)
     for case in module.CASES
 }
 

@@ -48,6 +48,10 @@ class Scale:
     """Tasks pending, for their memory."""
     imports: int
     """Fresh interpreters."""
+    commits: int
+    """Calls in a slice that each reach the disk."""
+    stored: int
+    """Tasks pending in a file that is opened."""
 
 
 TINY = Scale(
@@ -60,6 +64,8 @@ TINY = Scale(
     sizes=(50, 100),
     memory_sizes=(5_000,),
     imports=1,
+    commits=16,
+    stored=100,
 )
 """To see that it works."""
 
@@ -73,6 +79,8 @@ QUICK = Scale(
     sizes=(1_000, 20_000),
     memory_sizes=(10_000,),
     imports=3,
+    commits=400,
+    stored=10_000,
 )
 """To look at while one changes things."""
 
@@ -86,6 +94,8 @@ FULL = Scale(
     sizes=(1_000, 10_000, 100_000, 1_000_000),
     memory_sizes=(100_000, 1_000_000),
     imports=11,
+    commits=500,
+    stored=100_000,
 )
 """For the table in the documentation."""
 

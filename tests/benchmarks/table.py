@@ -5,6 +5,7 @@ import platform
 from collections.abc import Iterable, Sequence
 from importlib.metadata import version
 from pathlib import Path
+from sqlite3 import sqlite_version
 
 from tests.benchmarks.harness import OURS, Comparison, Line, Unit
 
@@ -17,11 +18,15 @@ HEADER = ("what", OURS, "against", "", "ratio (min..max)", "target [aim]", "")
 
 def describe_machine() -> str:
     """Say what was measured on."""
-    names = ("huey", "APScheduler", "tqdm", "attrs", "sortedcontainers")
+    names = (
+        *("huey", "APScheduler", "persist-queue", "SQLAlchemy", "tqdm"),
+        *("attrs", "sortedcontainers"),
+    )
     libraries = ", ".join(f"{name} {version(name)}" for name in names)
     return (
         f"{platform.python_implementation()} {platform.python_version()} on {platform.system()}"
-        f" ({platform.machine()}, {len(os.sched_getaffinity(0))} cores); {libraries}."
+        f" ({platform.machine()}, {len(os.sched_getaffinity(0))} cores);"
+        f" SQLite {sqlite_version}, {libraries}."
     )
 
 

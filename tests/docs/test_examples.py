@@ -1,5 +1,7 @@
 """README, pages and docstrings say what is true: their examples run."""
 
+import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -15,5 +17,9 @@ def test_examples_run(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """What the documentation shows works, in an empty folder, and prints what it says."""
+    # What an example starts finds what this process finds, wherever it starts it.
+    monkeypatch.setenv(
+        "PYTHONPATH", os.pathsep.join(str(Path(entry).resolve()) for entry in sys.path)
+    )
     monkeypatch.chdir(tmp_path)
     story.run(printed=lambda: capsys.readouterr().out)
