@@ -1,0 +1,77 @@
+"""The strace that aims the faults and records the writes."""
+
+from __future__ import annotations
+
+import functools
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+import attrs
+
+from tests.faults.after import Log
+from tests.faults.script import files
+
+WRITES = ("write", "pwrite64", "ftruncate", "fsync", "fdatasync")
+NAMES = ("openat", "link", "linkat", "unlink", "unlinkat", "rename", "renameat", "renameat2")
+TIMEOUT = 60
+"""Seconds after which a run hangs."""
+
+
+@functools.cache
+def why_not() -> str | None:
+    """Return why nothing can be traced here; None: it can."""
+    if shutil.which("strace") is None:
+        return "strace is not installed"
+    command = ["strace", *OPTIONS, "-o", os.devnull, "-e", "inject=fsync:error=EIO:when=9", "true"]
+    probe = subprocess.run(command, capture_output=True, text=True, check=False)
+    return f"strace does not work here: {probe.stderr.strip()}" if probe.returncode else None
+
+
+OPTIONS = ("-f", "-y", "-qq", "-e", "signal=none")
+
+
+@attrs.define
+class Traced:
+    """A run of the script, and what strace saw of it."""
+
+    code: int
+    log: Log
+    trace: list[str]
+
+
+def run_traced(
+    folder: Path, *options: str, durability: str = "full", sees_log: bool = False
+) -> Traced:
+    """Run the script on `queue.db` in a folder of its own, under strace.
+
+    Args:
+        folder: Where to keep that folder, the log and the trace.
+        options: More for strace.
+        durability: That of the store.
+        sees_log: Whether the trace has what is written to the log, too.
+    """
+    file, log, trace = folder / "disk" / "queue.db", folder / "log", folder / "trace"
+    for old in (log, trace):
+        old.unlink(missing_ok=True)
+    shutil.rmtree(file.parent, ignore_errors=True)
+    file.parent.mkdir()
+    watched: Iterable[Path] = [*files(file), log] if sees_log else files(file)
+    calls = ",".join(f"?{name}" for name in (*WRITES, *NAMES))
+    kills = any("signal=SIGKILL" in option for option in options)
+    command = ["strace", *OPTIONS, "-o", str(trace), "-e", f"trace={calls}", *options]
+    if not kills:  # with which strace 6 forgets the signals it is to send; but it is faster
+        command.append("--seccomp-bpf")
+    command += [argument for path in watched for argument in ("-P", str(path))]
+    command += [sys.executable, "-m", "tests.faults.script", str(file), str(log), durability]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(
+        command, env=environment, capture_output=True, text=True, timeout=TIMEOUT, check=False
+    )
+    text = log.read_bytes() if log.exists() else b""
+    traced = Traced(done.returncode, Log.read(text), trace.read_text().splitlines())
+    assert not done.stderr or kills, f"the run wrote to stderr:\n{done.stderr}"
+    return traced
