@@ -8,12 +8,14 @@ from argparse import ArgumentParser
 from collections import Counter
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TypeVar
 
 from tests.faults.injection import FAULTS, Point, count_calls, points, run_with
+from tests.faults.power import cut, record
 from tests.faults.tracing import why_not
 
 P = TypeVar("P")
@@ -57,11 +59,24 @@ def inject(every: int, jobs: int) -> int:
     return failed
 
 
+def cut_power(images: int, jobs: int) -> int:
+    """Rebuild disks after power cuts, and return how many were not as they must be."""
+    failed = 0
+    for durability in ("full", "normal"):
+        with TemporaryDirectory(prefix="faults-") as folder:
+            recording = record(Path(folder), durability)
+        outcomes, failures = try_all(range(images // 2), partial(cut, recording), jobs)
+        failed += failures
+        print(f"power, {durability}, {outcomes.total()} images: {dict(outcomes)}", flush=True)
+    return failed
+
+
 def main() -> int:
     """Do what the command line says."""
     parser = ArgumentParser(prog="python -m tests.faults", description=__doc__)
     parser.add_argument("--all", action="store_true", help="all points and 5,000 images")
     parser.add_argument("--every", type=int, metavar="N", help="every N-th point only")
+    parser.add_argument("--images", type=int, metavar="N", help="so many disks after power cuts")
     parser.add_argument("--jobs", type=int, default=2, metavar="N", help="so many at a time")
     options = parser.parse_args()
     reason = why_not()
@@ -69,7 +84,10 @@ def main() -> int:
         print(f"no faults were injected: {reason}", file=sys.stderr)
         return 1
     every = options.every or (1 if options.all else 20)
-    return min(inject(every, options.jobs), 1)
+    images = options.images or (5_000 if options.all else 200)
+    failed = cut_power(images, options.jobs) + inject(every, options.jobs)
+    print(f"{failed} failed")
+    return min(failed, 1)
 
 
 if __name__ == "__main__":
