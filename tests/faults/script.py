@@ -7,6 +7,7 @@ the names of the files beside the database are always the same, so that faults c
 
 from __future__ import annotations
 
+import faulthandler
 import itertools
 import json
 import logging
@@ -41,7 +42,7 @@ from tests.bare_queue import WHOLE
 T = TypeVar("T")
 
 TRIES = 3
-PATIENCE = 20.0
+PATIENCE = 40.0
 """Real seconds to wait for another thread."""
 
 CHECKPOINT = 12
@@ -55,6 +56,7 @@ class JumpClock(SystemClock):
 
     def __init__(self) -> None:
         self._offset = 0.0
+        self._lock = threading.Lock()
 
     def monotonic(self) -> float:
         """Return seconds that never go back."""
@@ -65,7 +67,8 @@ class JumpClock(SystemClock):
         is_keeper = threading.current_thread().name == "scanqueue-keeper"
         left = None if deadline is None else max(0.0, deadline - self.monotonic())
         if left is not None and not is_keeper and left < _core.LAST_RETRY + 1:
-            self._offset += left
+            with self._lock:
+                self._offset += left
         else:
             condition.wait(left)
 
@@ -213,7 +216,9 @@ class Script:
         games = self.submit("games")
         self.ended(self.step("wait", lambda: self._queue.wait(games, quiet=True)))
         self.submit("long", TaskPriority.HIGH)
-        assert self._long_began.wait(PATIENCE)
+        if not self._long_began.wait(PATIENCE):
+            faulthandler.dump_traceback()
+            raise RuntimeError("no worker began the scan")
         self.submit("books")
         self._queue.shutdown(None, interrupt_running=True)
 

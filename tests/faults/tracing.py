@@ -17,7 +17,7 @@ from tests.faults.script import files
 
 WRITES = ("write", "pwrite64", "ftruncate", "fsync", "fdatasync")
 NAMES = ("openat", "link", "linkat", "unlink", "unlinkat", "rename", "renameat", "renameat2")
-TIMEOUT = 60
+TIMEOUT = 90
 """Seconds after which a run hangs."""
 
 
