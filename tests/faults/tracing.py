@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterable
@@ -68,10 +69,15 @@ def run_traced(
     command += [argument for path in watched for argument in ("-P", str(path))]
     command += [sys.executable, "-m", "tests.faults.script", str(file), str(log), durability]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
-    done = subprocess.run(
-        command, env=environment, capture_output=True, text=True, timeout=TIMEOUT, check=False
-    )
+    with subprocess.Popen(
+        command, env=environment, stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as process:
+        try:
+            _, errors = process.communicate(timeout=TIMEOUT)
+        except BaseException:  # strace alone would leave the run behind
+            os.killpg(process.pid, signal.SIGKILL)
+            raise
     text = log.read_bytes() if log.exists() else b""
-    traced = Traced(done.returncode, Log.read(text), trace.read_text().splitlines())
-    assert not done.stderr or kills, f"the run wrote to stderr:\n{done.stderr}"
+    traced = Traced(process.returncode, Log.read(text), trace.read_text().splitlines())
+    assert not errors or kills, f"the run wrote to stderr:\n{errors}"
     return traced
