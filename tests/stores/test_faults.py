@@ -252,6 +252,20 @@ def test_a_connection_that_is_of_no_use_is_replaced(store: SQLiteStore) -> None:
     assert waiting(store) == ["write", "read"]
 
 
+def test_a_connection_that_can_only_read_is_replaced(
+    store: SQLiteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SQLite opens a file so, without a word, where it may not be written at the moment."""
+    store._writer.close()
+    with monkeypatch.context() as patch:
+        patch.setattr(store._file, "connect", lambda: store._file._connect("mode=ro"))
+        for _ in range(2):
+            with pytest.raises(StoreReadOnlyError, match="must be allowed to write the file"):
+                submit(store, "music")
+    submit(store, "music")
+    assert waiting(store) == ["music"]
+
+
 @pytest.mark.parametrize("refused", ["BEGIN", "RELEASE", "ROLLBACK"])
 def test_a_group_survives_what_one_of_it_does_to_the_connection(
     store: SQLiteStore, refused: str

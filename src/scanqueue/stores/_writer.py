@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from scanqueue.stores._sqlite_file import DatabaseFile
     from scanqueue.stores._sqlite_state import QueueState
 
+_WRITE_NOTHING = "DELETE FROM queue WHERE 0"
+"""Fails on a connection that can only read. SQLite makes one, without a word, if the file cannot
+be opened for writing at the moment, and even begins transactions on it."""
+
 
 class Writer:
     """Begins and ends what writes to a database. Opens its connection when it needs one.
@@ -54,6 +58,7 @@ class Writer:
         self._file.check_identity()
         try:
             connection = self._connection
+            is_new = connection is None
             if connection is None:
                 self._connection = connection = self._file.connect()
                 self._synchronous = ""
@@ -62,9 +67,11 @@ class Writer:
                 connection.execute(f"PRAGMA synchronous = {synchronous}")
                 self._synchronous = synchronous
             connection.execute("BEGIN IMMEDIATE")
+            if is_new:
+                connection.execute(_WRITE_NOTHING)
             self._kept = self._load(connection)
         except sqlite3.Error as error:
-            self.rollback()
+            self.close()  # it may be one that can only read
             raise explain(error, self._file.path) from error
         except StoreError:
             self.rollback()

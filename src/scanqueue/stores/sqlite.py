@@ -138,6 +138,7 @@ class SQLiteStore:
             sign.remove_abandoned(owners)
         except BaseException:
             sign.give_up()
+            self._readers.close_idle()  # a backup may take the place of what was refused
             raise
         self._signs.append(sign)
         self._liveness = sign
