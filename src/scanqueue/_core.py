@@ -231,33 +231,18 @@ class Core:
         self.refuse_if_closed()
         now = self.now()
         hub = self.hub
-        joined = None
-        if self.store.durable:
-            # A read is much cheaper than a write, and a duplicate changes nothing.
-            with self.read() as view:
-                self.refuse_if_closed()
-                joined = _rules.covering(
-                    view.pending_of(library_id),
-                    _rules.running_of(view, library_id),
-                    priority,
-                    scope,
-                    when_running,
-                )
-        if joined is not None:
-            task, outcome = joined, SubmitOutcome.JOINED
-        else:
-            task, outcome = self.change(
-                lambda table: _rules.submit(
-                    table,
-                    library_id,
-                    priority,
-                    scope,
-                    when_running,
-                    now=now,
-                    new_id=new_task_id,
-                    max_pending=self.settings.max_pending,
-                )
+        task, outcome = self.change(
+            lambda table: _rules.submit(
+                table,
+                library_id,
+                priority,
+                scope,
+                when_running,
+                now=now,
+                new_id=new_task_id,
+                max_pending=self.settings.max_pending,
             )
+        )
         with hub.lock:
             hub.submitted[outcome] += 1
             if outcome is not SubmitOutcome.JOINED:

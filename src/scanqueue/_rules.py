@@ -96,7 +96,7 @@ def history(
 # --- submitting ---------------------------------------------------------------------------------
 
 
-def covering(
+def _covering(
     pending: TaskRecord | None,
     running: TaskRecord | None,
     priority: TaskPriority,
@@ -137,7 +137,7 @@ def submit(
     """
     pending = table.pending_of(library_id)
     running = running_of(table, library_id)
-    task = covering(pending, running, priority, scope, when_running)
+    task = _covering(pending, running, priority, scope, when_running)
     if task is not None:
         return task, SubmitOutcome.JOINED
     if pending is not None:

@@ -264,6 +264,8 @@ class TaskTable(TaskView, Protocol):
 class TaskStore(Protocol):
     """Where the tasks of one queue live. One store object serves one service.
 
+    It must be weakly referenceable, as objects without `__slots__` are.
+
     Thread-safety: every method may be called from any thread.
     """
 
@@ -311,6 +313,8 @@ class TaskStore(Protocol):
         """Return a context that commits when left, and rolls back when left by an exception.
 
         A store that has no way back keeps what was written: no rule raises after its first write.
+        One that changed nothing should cost next to nothing, and wait for no disk: a duplicate
+        submission is such a one.
 
         Args:
             sync: Whether the commit must be safe on disk before the context is left.
