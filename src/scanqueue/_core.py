@@ -380,7 +380,7 @@ class Core:
             return task
         if is_here and task.status.is_ended:
             return None  # a shutdown may have left it behind, but it is still at work
-        if finished or self.scans.was_sent_back(task_id):
+        if finished or self.scans.was_sent_back(task):
             message = f"the queue was shut down before task {task_id} had ended"
             raise QueueClosedError(message)
         return None

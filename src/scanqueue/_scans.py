@@ -32,7 +32,7 @@ class Scans:
     def __init__(self, core: Core) -> None:
         self._core = core
         self._by_task: dict[int, LiveContext] = {}
-        self._sent_back: set[int] = set()
+        self._sent_back: dict[int, int] = {}
         self._inside = _sync.Local()
 
     def __bool__(self) -> bool:
@@ -52,13 +52,16 @@ class Scans:
         if task is None:
             return []
         if task.status is PENDING:
-            self._sent_back.add(task.id.int)
+            self._sent_back[task.id.int] = task.attempt
             return []
         return [task]
 
-    def was_sent_back(self, task_id: UUID) -> bool:
+    def was_sent_back(self, task: TaskRecord) -> bool:
         """Return whether the shutdown of this service made a task wait for the next start."""
-        return task_id.int in self._sent_back
+        attempt = self._sent_back.get(task.id.int)
+        # It is noted before the commit: a task that still runs has not gone back yet, and never
+        # does if the commit fails.
+        return attempt is not None and (task.status is PENDING or task.attempt > attempt)
 
     def enter(self, context: LiveContext | None) -> None:
         """Note that the calling thread is inside of a scan, or of none."""
