@@ -1,8 +1,12 @@
-"""Set-up of the whole suite: how hard hypothesis tries."""
+"""Set-up of the whole suite: on which stores tests run, and how hard hypothesis tries."""
 
 import os
+from collections.abc import Iterator
 
+import pytest
 from hypothesis import HealthCheck, settings
+
+from tests.both_stores import STORE_KINDS, NewStore, new_stores
 
 # No deadlines anywhere: how long an example takes says more about the machine than about the code.
 settings.register_profile(
@@ -29,3 +33,24 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "dev"))
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run what asks for a store, be it through a fixture, on both kinds, or on the one marked."""
+    if "store_kind" in metafunc.fixturenames:
+        kinds = {f"{kind}_only": kind for kind in STORE_KINDS} | {"own_store": "own"}
+        marked = [kinds[name] for name in kinds if metafunc.definition.get_closest_marker(name)]
+        metafunc.parametrize("store_kind", marked or STORE_KINDS)
+
+
+@pytest.fixture
+def new_store(store_kind: str) -> Iterator[NewStore]:
+    """Give what makes stores of the kind that the test runs on."""
+    with new_stores(store_kind) as make_store:
+        yield make_store
+
+
+@pytest.fixture
+def is_durable(store_kind: str) -> bool:
+    """Return whether the tasks of the store outlive a shutdown."""
+    return store_kind == "sqlite"

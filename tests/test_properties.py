@@ -1,11 +1,11 @@
-"""The eight properties of the requirements, over any sequence of calls.
+"""The eight properties of the requirements, over any sequence of calls, on both stores.
 
 A *story* is such a sequence, played on a service with a fake clock; scans run on the same thread,
 and calls come also from inside of them, when their task is RUNNING.
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -30,8 +30,11 @@ from scanqueue import (
     TaskStatus,
     WhenRunning,
 )
+from scanqueue.protocols import TaskStore
 from scanqueue.testing import FakeClock
-from tests.bare_queue import WHOLE, BareQueue
+from tests.bare_queue import FIRST_REVISION, WHOLE, BareQueue
+from tests.both_stores import new_stores
+from tests.stores.tables import table_in_memory
 
 LIBRARIES: list[LibraryId] = [1, "1", "music"]
 SCOPES = [WHOLE, ScanScope(paths=["films"]), ScanScope(paths=["new"]), ScanScope(deep=True)]
@@ -92,12 +95,16 @@ stories: SearchStrategy[list[Call]] = st.lists(calls | runs, max_size=20)
 
 
 class Story:
-    """A service, and what was done to it."""
+    """A service, and what was done to it.
 
-    def __init__(self) -> None:
+    Args:
+        store: Where its tasks are.
+    """
+
+    def __init__(self, store: TaskStore) -> None:
         self.clock = FakeClock()
         self.queue = ScanQueueService(
-            self._scan, workers=0, clock=self.clock, history_retention=RETENTION
+            self._scan, store=store, workers=0, clock=self.clock, history_retention=RETENTION
         )
         self.made: list[UUID] = []
         """The tasks, in order of submission."""
@@ -186,25 +193,28 @@ class Story:
 
 
 @contextmanager
-def played(story: list[Call], look: Callable[[Story], None] | None = None) -> Iterator[Story]:
-    """Play a story, with a look after each call, and shut its service down."""
-    teller = Story()
-    if look is not None:
-        teller.look = lambda: look(teller)
-    try:
-        teller.play(story)
-        yield teller
-    finally:
-        teller.queue.shutdown(0)
+def played(
+    store_kind: str, story: list[Call], look: Callable[[Story], None] | None = None
+) -> Iterator[Story]:
+    """Play a story on a new store, with a look after each call, and shut its service down."""
+    with new_stores(store_kind) as new_store:
+        teller = Story(new_store())
+        if look is not None:
+            teller.look = lambda: look(teller)
+        try:
+            teller.play(story)
+            yield teller
+        finally:
+            teller.queue.shutdown(0)
 
 
 @pytest.mark.requirement("P1", "1.1", "1.2")
 @given(story=stories, request=requests)
 def test_a_submission_belongs_to_a_pending_task_unless_it_joined_another(
-    story: list[Call], request: Submit
+    store_kind: str, story: list[Call], request: Submit
 ) -> None:
     """P1: its task is in the queue, or is the one that covers the request."""
-    with played(story) as teller:
+    with played(store_kind, story) as teller:
         before = {task.id for task in teller.queue.list_tasks()}
         submission = teller.submit(request)
         task = teller.task(submission.task_id)
@@ -222,10 +232,21 @@ def test_a_submission_belongs_to_a_pending_task_unless_it_joined_another(
 @pytest.mark.requirement("P2", "1.3", "5.3")
 @given(data=st.data())
 def test_whatever_is_claimed_next_nothing_more_urgent_or_older_is_passed_over(
-    data: st.DataObject,
+    store_kind: str, data: st.DataObject
 ) -> None:
     """P2: looked at with several scans at work, so that some libraries cannot start."""
     queue = BareQueue()
+    if store_kind == "memory":
+        claim_in_order(queue, data)
+        return
+    table = table_in_memory(FIRST_REVISION)
+    with closing(table._connection):
+        queue.table = table  # type: ignore[assignment]
+        claim_in_order(queue, data)
+
+
+def claim_in_order(queue: BareQueue, data: st.DataObject) -> None:
+    """Submit, claim and end, and compare each claim with what should be claimed."""
     order: list[UUID] = []
     for action in data.draw(st.lists(st.sampled_from(["submit", "claim", "end", "set back"]))):
         slots = list(queue.table.slots())
@@ -254,7 +275,9 @@ def test_whatever_is_claimed_next_nothing_more_urgent_or_older_is_passed_over(
 
 @pytest.mark.requirement("P3", "2.1")
 @given(story=stories)
-def test_asking_for_a_submitted_id_gives_the_state_that_the_calls_imply(story: list[Call]) -> None:
+def test_asking_for_a_submitted_id_gives_the_state_that_the_calls_imply(
+    store_kind: str, story: list[Call]
+) -> None:
     """P3: at any moment, also during a scan, unless it was pruned."""
 
     def look(teller: Story) -> None:
@@ -266,13 +289,15 @@ def test_asking_for_a_submitted_id_gives_the_state_that_the_calls_imply(story: l
                 assert task.status is status
                 assert (task.attempt > 0) == (task_id in teller.ran)
 
-    with played(story, look):
+    with played(store_kind, story, look):
         pass
 
 
 @pytest.mark.requirement("P4", "2.3", "6.3")
 @given(story=stories)
-def test_history_is_every_ended_task_of_the_window_newest_end_first(story: list[Call]) -> None:
+def test_history_is_every_ended_task_of_the_window_newest_end_first(
+    store_kind: str, story: list[Call]
+) -> None:
     """P4: and none outside it; but what was outside once may be gone, if the clock is set back."""
     ends: dict[UUID, datetime] = {}
     outside_once: set[UUID] = set()
@@ -289,17 +314,17 @@ def test_history_is_every_ended_task_of_the_window_newest_end_first(story: list[
             found = [task.id for task in teller.queue.list_history()]
             assert found == [t for t in inside if t in found or t not in outside_once]
 
-    with played(story, look):
+    with played(store_kind, story, look):
         pass
 
 
 @pytest.mark.requirement("P5", "3.1")
 @given(story=stories, data=st.data())
 def test_a_cancelled_pending_task_is_out_of_the_queue_and_never_runs(
-    story: list[Call], data: st.DataObject
+    store_kind: str, story: list[Call], data: st.DataObject
 ) -> None:
     """P5: whatever comes after, and though the queue is worked off."""
-    with played([*story, Submit("music")]) as teller:
+    with played(store_kind, [*story, Submit("music")]) as teller:
         waiting = teller.queue.list_pending()
         task_id = data.draw(st.sampled_from(waiting)).id
         cancelled = teller.queue.cancel_task(task_id)
@@ -316,9 +341,11 @@ def test_a_cancelled_pending_task_is_out_of_the_queue_and_never_runs(
 
 @pytest.mark.requirement("P6", "3.3")
 @given(story=stories)
-def test_cancelling_an_ended_task_raises_and_changes_nothing(story: list[Call]) -> None:
+def test_cancelling_an_ended_task_raises_and_changes_nothing(
+    store_kind: str, story: list[Call]
+) -> None:
     """P6: nothing at all, not even the revision."""
-    with played([Submit("music"), QUIETLY, *story]) as teller:
+    with played(store_kind, [Submit("music"), QUIETLY, *story]) as teller:
         for ended in teller.queue.list_history():
             before = (teller.queue.list_tasks(), teller.queue.revision, teller.queue.stats())
             with pytest.raises(TaskNotCancellableError) as caught:
@@ -330,7 +357,9 @@ def test_cancelling_an_ended_task_raises_and_changes_nothing(story: list[Call]) 
 
 @pytest.mark.requirement("P7", "4.1", "4.2")
 @given(story=stories)
-def test_while_a_library_has_an_active_task_a_plain_request_returns_it(story: list[Call]) -> None:
+def test_while_a_library_has_an_active_task_a_plain_request_returns_it(
+    store_kind: str, story: list[Call]
+) -> None:
     """P7: the pending one, which grows to cover it, else the running one that covers it."""
 
     def look(teller: Story) -> None:
@@ -347,13 +376,15 @@ def test_while_a_library_has_an_active_task_a_plain_request_returns_it(story: li
                 assert teller.queue.submit_task(library_id) == active.id
                 assert len(teller.queue.list_tasks()) == count
 
-    with played(story, look):
+    with played(store_kind, story, look):
         pass
 
 
 @pytest.mark.requirement("P8", "4.3")
 @given(story=stories, request=requests)
-def test_priority_only_ever_rises_and_rises_when_asked(story: list[Call], request: Submit) -> None:
+def test_priority_only_ever_rises_and_rises_when_asked(
+    store_kind: str, story: list[Call], request: Submit
+) -> None:
     """P8: of a pending task; that of a running one stays as it is."""
     seen: dict[UUID, ScanTask] = {}
 
@@ -364,7 +395,7 @@ def test_priority_only_ever_rises_and_rises_when_asked(story: list[Call], reques
             assert task.priority == old.priority or old.status is TaskStatus.PENDING
             seen[task.id] = task
 
-    with played(story, look) as teller:
+    with played(store_kind, story, look) as teller:
         pending = teller.active(request.library_id, TaskStatus.PENDING)
         submission = teller.submit(request)
         assert submission.task.priority >= request.priority

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from scanqueue import ScanQueueService
+from scanqueue import EndReason, ScanQueueService, TaskStatus
 from scanqueue.testing import FakeClock, FakeScanner
-from tests.service.shared_store import SharedQueue
-from tests.service.tools import Call, MakeQueue
+from tests.both_stores import NewStore
+from tests.service.shared_store import SharedFile, SharedQueue
+from tests.service.tools import Call, Fate, MakeQueue
 
 
 class ErrorLog(logging.Handler):
@@ -51,12 +53,14 @@ def scanner() -> FakeScanner:
 
 
 @pytest.fixture
-def make(clock: FakeClock) -> Iterator[MakeQueue]:
-    """Make services on the fake clock, and shut them down."""
+def make(clock: FakeClock, new_store: NewStore) -> Iterator[MakeQueue]:
+    """Make services on the fake clock, each on a store of its own, and shut them down."""
     made: list[tuple[object, ScanQueueService]] = []
 
     def make_one(scanner: object, **options: object) -> ScanQueueService:
         options.setdefault("clock", clock)
+        if "store" not in options:
+            options["store"] = new_store()
         queue = ScanQueueService(scanner, **options)  # type: ignore[arg-type]  # the test knows
         made.append((scanner, queue))
         return queue
@@ -69,9 +73,21 @@ def make(clock: FakeClock) -> Iterator[MakeQueue]:
 
 
 @pytest.fixture
-def shared() -> SharedQueue:
-    """Return a durable queue without a service."""
-    return SharedQueue()
+def shut_down_as(is_durable: bool) -> Fate:
+    """Return the status and the reason of a task that was active when the queue shut down."""
+    return (TaskStatus.PENDING, None) if is_durable else (TaskStatus.CANCELLED, EndReason.SHUTDOWN)
+
+
+@pytest.fixture
+def progress_interval(is_durable: bool) -> float:
+    """Return the seconds between two publications of the progress of one scan."""
+    return 0.5 if is_durable else 0.1
+
+
+@pytest.fixture
+def shared(store_kind: str, tmp_path: Path) -> SharedQueue | SharedFile:
+    """Return a durable queue without a service: a fake in memory, or a file."""
+    return SharedFile(tmp_path / "queue.db") if store_kind == "sqlite" else SharedQueue()
 
 
 @pytest.fixture

@@ -68,11 +68,18 @@ class Model:
         max_running: How many scans at a time.
         max_pending: How many pending tasks.
         retention: How long ended tasks are kept.
+        durable: Whether the tasks outlive a shutdown.
     """
 
     def __init__(
-        self, max_running: int | None, max_pending: int | None, retention: timedelta
+        self,
+        max_running: int | None,
+        max_pending: int | None,
+        retention: timedelta,
+        *,
+        durable: bool,
     ) -> None:
+        self.durable = durable
         self.max_running = max_running
         self.max_pending = max_pending
         self.retention = retention
@@ -203,9 +210,29 @@ class Model:
         return tasks
 
     def shut_down(self, now: datetime) -> None:
-        """End everything that has not."""
-        for task in self.pending() + self.running():
+        """End everything that has not, or, in a durable queue, send back what runs."""
+        for task in self.running() if self.durable else self.pending() + self.running():
+            heirs = self.active(task.library_id)[1:] if self.durable else []
+            if self.durable and not heirs:
+                task.status = PENDING
+                task.started_at = None
+                task.progress = TaskProgress(scanned_paths=0)
+                self.starts.remove(task)
+                self.changes.append(task)
+                continue
             self._end(task, TaskStatus.CANCELLED, EndReason.SHUTDOWN, now)
+            for heir in heirs:
+                task.error = f"replaced by task {heir.id}, which was waiting already"
+                heir.priority = max(heir.priority, task.priority)
+                heir.scope = heir.scope.union(task.scope)
+                self.changes.append(heir)
+
+    def restart(self) -> None:
+        """Be the queue of a new service on the same tasks, which has done nothing yet."""
+        assert self.durable
+        self.submitted = dict.fromkeys(self.submitted, 0)
+        self.ended = dict.fromkeys(self.ended, 0)
+        self.reasons = dict.fromkeys(self.reasons, 0)
 
     # --- what scans do
 
@@ -237,7 +264,7 @@ class Model:
     ) -> None:
         """Note that a scanner has returned."""
         task.holds_slot = False
-        task.result = result
+        task.result = None if task.status is PENDING else result
         if task.status is RUNNING:
             task.error = error
             status = TaskStatus.COMPLETED if result else TaskStatus.FAILED

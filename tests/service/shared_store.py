@@ -6,8 +6,10 @@ import copy
 import threading
 from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
 
 from scanqueue.protocols import TaskTable, TaskView
+from scanqueue.stores import SQLiteStore
 from scanqueue.stores._table import MemoryTable
 
 
@@ -47,6 +49,21 @@ class SharedQueue:
         store = SharedStore(self, poll_interval=poll_interval, tells=tells, durable=durable)
         self.stores.append(store)
         return store
+
+
+class SharedFile:
+    """A file that several services share.
+
+    Args:
+        path: Where it is.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def store(self) -> SQLiteStore:
+        """Return a handle for one service."""
+        return SQLiteStore(self.path, durability="normal")
 
 
 class SharedStore:

@@ -23,7 +23,8 @@ from scanqueue import (
     WhenRunning,
 )
 from scanqueue.testing import FakeClock, FakeScanner
-from tests.service.tools import Call, MakeQueue, run_one, scan_nothing
+from tests.both_stores import NewStore
+from tests.service.tools import Call, MakeQueue, current, run_one, scan_nothing
 
 NAN, INF = float("nan"), float("inf")
 
@@ -288,10 +289,23 @@ def test_no_scanner_with_a_store_that_is_not_shared_is_refused() -> None:
         ScanQueueService(None, store=MemoryStore())
 
 
-def test_one_store_object_serves_one_service() -> None:
+@pytest.mark.sqlite_only("other processes run what is submitted")
+def test_no_scanner_with_a_shared_store_submits_and_looks_only(make: MakeQueue) -> None:
+    """It has no worker, whatever it was made with."""
+    queue = make(None, workers=2)
+    queue.start()
+    task_id = queue.submit_task("music")
+
+    with pytest.raises(RuntimeError, match="scanner"):
+        queue.run_pending()
+    assert queue.stats().workers == 0
+    assert current(queue, task_id).status is TaskStatus.PENDING
+
+
+def test_one_store_object_serves_one_service(make: MakeQueue, new_store: NewStore) -> None:
     """A second service on it is a `ValueError`; the first goes on."""
-    store = MemoryStore()
-    queue = ScanQueueService(scan_nothing, store=store)
+    store = new_store()
+    queue = make(scan_nothing, store=store)
 
     with pytest.raises(ValueError, match="store"):
         ScanQueueService(scan_nothing, store=store)
@@ -299,9 +313,9 @@ def test_one_store_object_serves_one_service() -> None:
     assert run_one(queue).status is TaskStatus.COMPLETED
 
 
-def test_a_store_of_a_service_that_is_gone_is_not_taken_over() -> None:
+def test_a_store_of_a_service_that_is_gone_is_not_taken_over(new_store: NewStore) -> None:
     """Its tasks would be, too: a store object serves one service in all its life."""
-    store = MemoryStore()
+    store = new_store()
     queue = ScanQueueService(scan_nothing, store=store)
     queue.submit_task("music")
     del queue
@@ -324,15 +338,15 @@ def test_a_store_that_cannot_be_marked_is_refused() -> None:
         ScanQueueService(scan_nothing, store=Unmarkable())  # type: ignore[arg-type]
 
 
-def test_a_refused_service_does_not_take_the_store() -> None:
+def test_a_refused_service_does_not_take_the_store(make: MakeQueue, new_store: NewStore) -> None:
     """What raised has taken nothing."""
-    store = MemoryStore()
+    store = new_store()
     with pytest.raises(ValueError, match="workers"):
         ScanQueueService(scan_nothing, store=store, workers=-1)
     with pytest.raises(ValueError, match="clock"):
         ScanQueueService(scan_nothing, store=store, clock=NaiveClock())
 
-    assert run_one(ScanQueueService(scan_nothing, store=store)).is_ended
+    assert run_one(make(scan_nothing, store=store)).is_ended
 
 
 class LocalClock(FakeClock):

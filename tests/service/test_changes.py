@@ -8,7 +8,6 @@ from itertools import islice
 import pytest
 
 from scanqueue import (
-    EndReason,
     ScanQueueService,
     ScanTask,
     TaskPriority,
@@ -18,9 +17,11 @@ from scanqueue import (
 from scanqueue.testing import FakeClock, FakeScanner
 from tests.service.tools import (
     Call,
+    Fate,
     MakeQueue,
     await_deadline,
     current,
+    fate,
     ids,
     libraries,
     run_one,
@@ -253,15 +254,15 @@ def test_readers_are_independent(queue: ScanQueueService) -> None:
     assert len({next(reader) for reader in readers}) == 1
 
 
-def test_it_ends_at_shutdown_with_the_endings(queue: ScanQueueService) -> None:
-    """The last thing a reader sees is the end of each task."""
+def test_it_ends_at_shutdown_with_the_endings(queue: ScanQueueService, shut_down_as: Fate) -> None:
+    """The last thing a reader sees is what became of each task."""
     reader = queue.changes()
     task_id = queue.submit_task("music")
     call: Call[list[ScanTask]] = Call(lambda: list(reader))
     queue.shutdown()
 
     last = call.result()[-1]
-    assert (last.id, last.reason) == (task_id, EndReason.SHUTDOWN)
+    assert (last.id, fate(last)) == (task_id, shut_down_as)
     assert list(queue.changes()) == []
     assert libraries(queue.changes(0)) == ["music"]
 

@@ -27,6 +27,7 @@ from scanqueue import (
     TaskStatus,
 )
 from scanqueue.testing import FakeScanner
+from tests.both_stores import NewStore
 from tests.service.tools import PATIENCE, Call, MakeQueue, libraries, scan_nothing
 
 pytestmark = [
@@ -72,9 +73,9 @@ def _answer(child: int, reading: int, writing: int) -> str:
 # --- before the start
 
 
-def test_before_the_start_the_childs_copy_works() -> None:
+def test_before_the_start_the_childs_copy_works(new_store: NewStore) -> None:
     """As if made there: it starts, scans, waits and shuts down."""
-    queue = ScanQueueService(scan_nothing, workers=2)
+    queue = ScanQueueService(scan_nothing, store=new_store(), workers=2)
 
     def work() -> object:
         with queue:
@@ -170,16 +171,16 @@ def test_it_works_though_a_lock_was_held_at_the_fork() -> None:
         assert in_child(work) == "1"
 
 
-def test_ids_of_parent_and_child_differ() -> None:
+def test_ids_of_parent_and_child_differ(new_store: NewStore) -> None:
     """Whatever made ids in advance made them for one process."""
-    queue = ScanQueueService(scan_nothing)
+    queue = ScanQueueService(scan_nothing, store=new_store())
     queue.submit_task("before")
 
     def work() -> object:
-        return " ".join(str(queue.submit_task(n)) for n in range(500))
+        return " ".join(str(queue.submit_task(f"{os.getpid()}-{n}")) for n in range(500))
 
     first, second = in_child(work).split(), in_child(work).split()
-    own = [str(queue.submit_task(n)) for n in range(500)]
+    own = [str(queue.submit_task(f"{os.getpid()}-{n}")) for n in range(500)]
 
     assert len({*first, *second, *own}) == 1500
 
@@ -195,9 +196,9 @@ def test_a_grandchild_works_too() -> None:
     assert in_child(work) == "([], 'created')"
 
 
-def test_a_child_that_started_its_copy_is_a_parent_itself() -> None:
+def test_a_child_that_started_its_copy_is_a_parent_itself(new_store: NewStore) -> None:
     """What it forks then gets a closed copy."""
-    queue = ScanQueueService(scan_nothing)
+    queue = ScanQueueService(scan_nothing, store=new_store())
 
     def work() -> object:
         queue.start()
@@ -263,16 +264,16 @@ def test_every_call_is_in_the_list() -> None:
     assert public <= set(CALLS)
 
 
-def test_after_the_start_every_call_of_the_childs_copy_raises() -> None:
+def test_after_the_start_every_call_of_the_childs_copy_raises(new_store: NewStore) -> None:
     """`QueueClosedError` instead of a hang; the parent's goes on."""
-    with ScanQueueService(scan_nothing) as queue:
+    with ScanQueueService(scan_nothing, store=new_store()) as queue:
         assert in_child(lambda: _outcomes(queue)) == str(sorted(CALLS))
         assert queue.wait(queue.submit_task("music")).status is TaskStatus.COMPLETED
 
 
-def test_a_call_that_has_nothing_to_do_raises_too() -> None:
+def test_a_call_that_has_nothing_to_do_raises_too(new_store: NewStore) -> None:
     """None of the changes, please."""
-    with ScanQueueService(scan_nothing) as queue:
+    with ScanQueueService(scan_nothing, store=new_store()) as queue:
         answer = in_child(lambda: queue.list_changes(0, limit=0))
 
     assert "QueueClosedError" in answer
@@ -300,9 +301,9 @@ def test_it_raises_though_locks_were_held_and_a_scan_had_reported() -> None:
     assert answer == str(sorted(CALLS))
 
 
-def test_leaving_the_context_in_a_child_does_nothing() -> None:
+def test_leaving_the_context_in_a_child_does_nothing(new_store: NewStore) -> None:
     """A child that unwinds past the `with` of its parent raises nothing and waits for nothing."""
-    queue = ScanQueueService(scan_nothing)
+    queue = ScanQueueService(scan_nothing, store=new_store())
 
     def work() -> object:
         queue.__exit__(None, None, None)
@@ -313,16 +314,16 @@ def test_leaving_the_context_in_a_child_does_nothing() -> None:
         assert not queue.is_shut_down
 
 
-def test_a_closed_copy_stays_closed() -> None:
+def test_a_closed_copy_stays_closed(new_store: NewStore) -> None:
     """Forked after its shutdown, the copy is no less shut down."""
-    queue = ScanQueueService(scan_nothing)
+    queue = ScanQueueService(scan_nothing, store=new_store())
     queue.start()
     queue.shutdown()
 
     assert in_child(lambda: _outcomes(queue)) == str(sorted(CALLS))
 
 
-def test_the_child_of_a_busy_queue_does_not_hang() -> None:
+def test_the_child_of_a_busy_queue_does_not_hang(new_store: NewStore) -> None:
     """Forks at any moment of a queue at work, which goes on."""
     stop = threading.Event()
 
@@ -333,7 +334,7 @@ def test_the_child_of_a_busy_queue_does_not_hang() -> None:
                 queue.submit_task(n % 50)
             n += 1
 
-    with ScanQueueService(scan_nothing, workers=2) as queue:
+    with ScanQueueService(scan_nothing, store=new_store(), workers=2) as queue:
         calls = [Call(submit) for _ in range(2)]
         answers = {in_child(lambda: _outcomes(queue)) for _ in range(10)}
         stop.set()

@@ -1,16 +1,21 @@
-"""The service against a plain model of it, by any sequence of calls, endings and clock steps."""
+"""The service against a plain model of it, by any sequence of calls, endings and clock steps.
+
+On both stores; a queue in a file is also shut down and gone on with by a new service.
+"""
 
 from __future__ import annotations
 
 import threading
 from collections import Counter
 from collections.abc import Callable
+from contextlib import ExitStack
 from datetime import timedelta
-from typing import TypeVar
+from typing import ClassVar, TypeVar
 from uuid import UUID, uuid4
 
 import attrs
 import pytest
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -39,7 +44,9 @@ from scanqueue import (
     TaskStatus,
     WhenRunning,
 )
+from scanqueue.stores import SQLiteStore
 from scanqueue.testing import FakeClock, FakeScan, FakeScanner
+from tests.both_stores import new_stores
 from tests.service.model import EndedError, FullError, Model, ModelTask, UnknownError
 from tests.service.tools import PATIENCE, Call, await_that
 
@@ -95,6 +102,15 @@ class Ending:
 class ServiceMachine(RuleBasedStateMachine):
     """Drives a service: held scans on its workers, others by `run_pending` on this thread."""
 
+    store_kind: ClassVar = "memory"
+    report_interval: ClassVar = 0.2
+    """Seconds after which a report is published at once, and a bit."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.resources = ExitStack()
+        self.new_store = self.resources.enter_context(new_stores(self.store_kind))
+
     @initialize(
         workers=st.integers(0, 2),
         max_running=st.sampled_from([None, None, 1, 2]),
@@ -109,27 +125,33 @@ class ServiceMachine(RuleBasedStateMachine):
         self.clock = FakeClock()
         self.scanner = FakeScanner()
         self.scanner.hold()
-        self.model = Model(max_running, max_pending, retention)
+        self.store = self.new_store()
+        self.model = Model(max_running, max_pending, retention, durable=self.store.durable)
         self.workers = workers
-        self.started = False
         self.held: dict[UUID, FakeScan] = {}
         self.deaf: set[UUID] = set()
         self.known: list[UUID] = []
         self.outcomes: list[tuple[object, int]] = []
         self.own: ModelTask | None = None
         self.own_ending = Ending(None)
-        self.queue = ScanQueueService(
-            self._scan,
-            clock=self.clock,
-            workers=workers,
-            max_running=max_running,
-            max_pending=max_pending,
-            history_retention=retention,
-        )
+        self._open()
         self.seen = self.queue.revision
         self.seen_in_model = 0
         if starts:
             self.start()
+
+    def _open(self) -> None:
+        """Make a service on the store."""
+        self.started = False
+        self.queue = ScanQueueService(
+            self._scan,
+            store=self.store,
+            clock=self.clock,
+            workers=self.workers,
+            max_running=self.model.max_running,
+            max_pending=self.model.max_pending,
+            history_retention=self.model.retention,
+        )
 
     def _scan(self, library_id: LibraryId, context: ScanContext) -> TaskResult:
         if threading.current_thread() is not threading.main_thread():
@@ -138,35 +160,40 @@ class ServiceMachine(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         """Shut down, and see that everything ended as it should."""
-        if not hasattr(self, "queue"):
-            return
-        try:
-            if self.queue.is_shut_down:
+        with self.resources:
+            if not hasattr(self, "queue"):
                 return
-            for task_id in list(self.held):
-                if self._model_task(task_id).status.is_ended:  # it may be past the retention
-                    self.held[task_id].release()
-                    self._returns(task_id, Ending(TaskResult()))
-            self._settle()
-            self._look()
-            for scan in self.held.values():
-                scan.ignore_cancel()  # so that it is known in which order they return
-            assert not (self.queue.shutdown(0) and self.held)
-            self.model.shut_down(self.clock.now())
-            self._look()
-            for task_id in list(self.held):
-                self.held[task_id].release(TaskResult(added_count=7))
-                self._returns(task_id, Ending(TaskResult(added_count=7)))
-            assert self.queue.shutdown(None) is True
-            self._look()
-            last = {task.id: task for task in self.queue.changes(0)}
-            assert len(last) == len(self.model.tasks)
-            assert all(task.is_ended and not task.is_stopping for task in last.values())
-            with pytest.raises(QueueClosedError):
-                self.queue.submit("late")
-        finally:
-            self.scanner.let_go()
-            Call(lambda: self.queue.shutdown(None)).result()
+            try:
+                if not self.queue.is_shut_down:
+                    self._shut_down()
+            finally:
+                self.scanner.let_go()
+                Call(lambda: self.queue.shutdown(None)).result()
+
+    def _shut_down(self) -> None:
+        """Shut down while scans are held, and have them return."""
+        for task_id in list(self.held):
+            if self._model_task(task_id).status.is_ended:  # it may be past the retention
+                self.held[task_id].release()
+                self._returns(task_id, Ending(TaskResult()))
+        self._settle()
+        self._look()
+        for scan in self.held.values():
+            scan.ignore_cancel()  # so that it is known in which order they return
+        assert not (self.queue.shutdown(0) and self.held)
+        self.model.shut_down(self.clock.now())
+        self._look()
+        for task_id in list(self.held):
+            self.held[task_id].release(TaskResult(added_count=7))
+            self._returns(task_id, Ending(TaskResult(added_count=7)))
+        assert self.queue.shutdown(None) is True
+        self._look()
+        last = {task.id: task for task in self.queue.changes(0)}
+        assert len(last) == len(self.model.tasks)
+        assert not any(task.holds_slot for task in last.values())
+        assert self.model.durable or all(task.is_ended for task in last.values())
+        with pytest.raises(QueueClosedError):
+            self.queue.submit("late")
 
     # --- the scans that are held
 
@@ -188,6 +215,7 @@ class ServiceMachine(RuleBasedStateMachine):
         task = self._model_task(task_id)
         await_that(lambda: not getattr(self.queue.get_task(task_id), "holds_slot", False))
         del self.held[task_id]
+        self.deaf.discard(task_id)  # another scan of the task may listen
         self.model.finish(task, self.clock.now(), ending.result, ending.error, ending.reason)
 
     def _heard(self) -> None:
@@ -353,7 +381,7 @@ class ServiceMachine(RuleBasedStateMachine):
     @rule(pick=numbers, scanned=counts, total=st.none() | counts)
     def report(self, pick: int, scanned: int, total: int | None) -> None:
         """Have a held scan report."""
-        self.clock.advance(0.2)  # so that it is not too soon after the last one
+        self.clock.advance(self.report_interval)  # so that it is not too soon after the last one
         task_id = self._one(list(self.held), pick)
         self.held[task_id].report(scanned, total)
         self.model.report(
@@ -524,4 +552,26 @@ class ServiceMachine(RuleBasedStateMachine):
             assert (task.reason is None) == (task.status is TaskStatus.COMPLETED)
 
 
+class DurableServiceMachine(ServiceMachine):
+    """The same on a file, which outlives its services."""
+
+    store_kind = "sqlite"
+    report_interval = 0.6
+
+    @rule(starts=st.booleans())
+    def restart(self, starts: bool) -> None:
+        """Shut down, and go on with a new service on a new store object on the same file."""
+        self._shut_down()
+        assert isinstance(self.store, SQLiteStore)
+        before = (self.queue.list_tasks(), self.queue.revision)
+        self.store = SQLiteStore(self.store.path, durability="normal")
+        self._open()
+        self.model.restart()
+        assert (self.queue.list_tasks(), self.queue.revision) == before
+        if starts:
+            self.start()
+
+
 TestService = ServiceMachine.TestCase
+TestDurableService = DurableServiceMachine.TestCase
+TestDurableService.settings = settings(max_examples=max(1, settings().max_examples // 2))

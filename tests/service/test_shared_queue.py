@@ -21,9 +21,10 @@ from scanqueue import (
     TaskStatus,
     WhenRunning,
 )
+from scanqueue.protocols import TaskStore
 from scanqueue.testing import FakeClock, FakeScan, FakeScanner
 from tests.service.failing_store import FailingStore
-from tests.service.shared_store import SharedQueue, SharedStore
+from tests.service.shared_store import SharedFile, SharedQueue, SharedStore
 from tests.service.tools import (
     PATIENCE,
     Call,
@@ -41,13 +42,13 @@ ROCK, JAZZ = ScanScope(paths=("rock",)), ScanScope(paths=("jazz",))
 
 
 @pytest.fixture
-def store(shared: SharedQueue) -> SharedStore:
+def store(shared: SharedQueue | SharedFile) -> TaskStore:
     """Return the handle of the first service."""
     return shared.store()
 
 
 @pytest.fixture
-def first(make: MakeQueue, scanner: FakeScanner, store: SharedStore) -> ScanQueueService:
+def first(make: MakeQueue, scanner: FakeScanner, store: TaskStore) -> ScanQueueService:
     """Return the first service, with one worker, started."""
     queue = make(scanner, store=store)
     queue.start()
@@ -75,7 +76,7 @@ def let_time_pass(clock: FakeClock, seconds: float) -> None:
 
 
 def test_asked_to_stop_a_running_task_goes_back_to_pending(
-    first: ScanQueueService, store: SharedStore, scan: FakeScan
+    first: ScanQueueService, store: TaskStore, scan: FakeScan
 ) -> None:
     """With its id, priority, scope and rank; started_at None, progress gone, attempt kept."""
     scan.report(5, 10)
@@ -98,11 +99,11 @@ def test_asked_to_stop_a_running_task_goes_back_to_pending(
 
     task = current(first, scan.task.id)
     assert (task.status, task.result, task.holds_slot) == (TaskStatus.PENDING, None, False)
-    assert store.is_closed
+    assert not isinstance(store, SharedStore) or store.is_closed
 
 
 def test_it_runs_again_at_the_next_start(
-    first: ScanQueueService, shared: SharedQueue, scan: FakeScan, make: MakeQueue
+    first: ScanQueueService, shared: SharedQueue | SharedFile, scan: FakeScan, make: MakeQueue
 ) -> None:
     """In its place by age; the second attempt is another one."""
     later = first.submit_task("later")
@@ -122,7 +123,7 @@ def test_it_runs_again_at_the_next_start(
 
 
 def test_pending_tasks_stay_pending(
-    first: ScanQueueService, shared: SharedQueue, make: MakeQueue
+    first: ScanQueueService, shared: SharedQueue | SharedFile, make: MakeQueue
 ) -> None:
     """A shutdown does not end what a durable queue keeps."""
     first.pause()
@@ -176,7 +177,7 @@ def test_a_follow_up_takes_over_at_a_shutdown(first: ScanQueueService, scan: Fak
 
 
 def test_a_task_on_its_way_back_can_be_cancelled_and_upgraded_by_others(
-    first: ScanQueueService, shared: SharedQueue, scan: FakeScan, make: MakeQueue
+    first: ScanQueueService, shared: SharedQueue | SharedFile, scan: FakeScan, make: MakeQueue
 ) -> None:
     """It is pending again; it starts when the slot is free."""
     first.shutdown(0)
@@ -198,7 +199,11 @@ def test_a_task_on_its_way_back_can_be_cancelled_and_upgraded_by_others(
 
 
 def test_who_waits_for_what_another_service_runs_is_not_sent_away_early(
-    first: ScanQueueService, shared: SharedQueue, scan: FakeScan, clock: FakeClock, make: MakeQueue
+    first: ScanQueueService,
+    shared: SharedQueue | SharedFile,
+    scan: FakeScan,
+    clock: FakeClock,
+    make: MakeQueue,
 ) -> None:
     """Before the shutdown has returned a pending task may still end, elsewhere."""
     films = first.submit_task("films")
@@ -217,7 +222,7 @@ def test_who_waits_for_what_another_service_runs_is_not_sent_away_early(
 
 
 def test_what_one_does_the_others_see(
-    first: ScanQueueService, shared: SharedQueue, scanner: FakeScanner, make: MakeQueue
+    first: ScanQueueService, shared: SharedQueue | SharedFile, scanner: FakeScanner, make: MakeQueue
 ) -> None:
     """One queue: tasks, joins, stats and revisions."""
     scanner.hold()
@@ -238,7 +243,7 @@ def test_what_one_does_the_others_see(
 
 
 def test_an_idle_worker_of_another_service_sees_a_submission_within_a_second(
-    first: ScanQueueService, shared: SharedQueue, clock: FakeClock, make: MakeQueue
+    first: ScanQueueService, shared: SharedQueue | SharedFile, clock: FakeClock, make: MakeQueue
 ) -> None:
     """Without a scanner of its own a service submits and looks only."""
     front = make(None, store=shared.store())
@@ -254,7 +259,11 @@ def test_an_idle_worker_of_another_service_sees_a_submission_within_a_second(
 
 
 def test_a_cancel_from_another_service_reaches_the_scanner_within_a_second(
-    first: ScanQueueService, shared: SharedQueue, scan: FakeScan, clock: FakeClock, make: MakeQueue
+    first: ScanQueueService,
+    shared: SharedQueue | SharedFile,
+    scan: FakeScan,
+    clock: FakeClock,
+    make: MakeQueue,
 ) -> None:
     """Its context says cancelled; a sleep ends."""
     front = make(None, store=shared.store())
@@ -268,7 +277,7 @@ def test_a_cancel_from_another_service_reaches_the_scanner_within_a_second(
 
 
 def test_a_change_reaches_the_readers_of_another_service_within_a_second(
-    first: ScanQueueService, shared: SharedQueue, clock: FakeClock, make: MakeQueue
+    first: ScanQueueService, shared: SharedQueue | SharedFile, clock: FakeClock, make: MakeQueue
 ) -> None:
     """`changes` and `wait`."""
     front = make(None, store=shared.store())
@@ -287,7 +296,7 @@ def test_a_change_reaches_the_readers_of_another_service_within_a_second(
 
 
 def test_who_only_waits_sees_it_too(
-    first: ScanQueueService, shared: SharedQueue, clock: FakeClock, make: MakeQueue
+    first: ScanQueueService, shared: SharedQueue | SharedFile, clock: FakeClock, make: MakeQueue
 ) -> None:
     """A service that was not started follows the others as soon as somebody waits."""
     front = make(None, store=shared.store())
@@ -301,7 +310,11 @@ def test_who_only_waits_sees_it_too(
 
 
 def test_progress_is_seen_by_others_within_a_second(
-    first: ScanQueueService, shared: SharedQueue, scan: FakeScan, clock: FakeClock, make: MakeQueue
+    first: ScanQueueService,
+    shared: SharedQueue | SharedFile,
+    scan: FakeScan,
+    clock: FakeClock,
+    make: MakeQueue,
 ) -> None:
     """Also when nothing follows."""
     front = make(None, store=shared.store())
@@ -314,6 +327,7 @@ def test_progress_is_seen_by_others_within_a_second(
     await_that(lambda: current(front, scan.task.id).progress.scanned_paths == 7)
 
 
+@pytest.mark.own_store("the store tells of foreign changes")
 def test_a_store_that_can_tell_is_not_polled_for(
     make: MakeQueue, shared: SharedQueue, scanner: FakeScanner, clock: FakeClock
 ) -> None:
@@ -332,6 +346,7 @@ def test_a_store_that_can_tell_is_not_polled_for(
     assert clock.monotonic() == 0
 
 
+@pytest.mark.own_store("its commits are held up")
 def test_a_claim_that_is_being_committed_is_no_lost_scan(
     first: ScanQueueService,
     shared: SharedQueue,
@@ -365,6 +380,7 @@ def test_a_claim_that_is_being_committed_is_no_lost_scan(
 # --- death
 
 
+@pytest.mark.own_store("its process is killed")
 def test_a_task_of_a_dead_process_runs_again_within_five_seconds(  # noqa: PLR0917 - fixtures
     first: ScanQueueService,
     store: SharedStore,
@@ -389,6 +405,7 @@ def test_a_task_of_a_dead_process_runs_again_within_five_seconds(  # noqa: PLR09
     assert again.task.scope == ROCK
 
 
+@pytest.mark.own_store("its process is killed")
 def test_at_the_next_start_it_comes_back_at_once(  # noqa: PLR0917 - fixtures
     first: ScanQueueService,
     store: SharedStore,
@@ -409,6 +426,7 @@ def test_at_the_next_start_it_comes_back_at_once(  # noqa: PLR0917 - fixtures
     assert clock.monotonic() == moment
 
 
+@pytest.mark.own_store("its sign of life is taken")
 def test_a_late_scan_of_a_process_taken_for_dead_changes_nothing(  # noqa: PLR0917 - fixtures
     first: ScanQueueService,
     store: SharedStore,
@@ -438,6 +456,7 @@ def test_a_late_scan_of_a_process_taken_for_dead_changes_nothing(  # noqa: PLR09
     assert second.wait(scan.task.id).result == TaskResult(added_count=1)
 
 
+@pytest.mark.own_store("its process is killed")
 def test_a_stopping_task_of_a_dead_process_stays_cancelled(
     first: ScanQueueService,
     store: SharedStore,
@@ -456,6 +475,7 @@ def test_a_stopping_task_of_a_dead_process_stays_cancelled(
     assert (task.holds_slot, task.interruptions) == (False, 0)
 
 
+@pytest.mark.own_store("its process is killed")
 def test_a_task_on_its_way_back_whose_process_dies_is_pending(
     first: ScanQueueService,
     store: SharedStore,
@@ -474,6 +494,7 @@ def test_a_task_on_its_way_back_whose_process_dies_is_pending(
     assert second.run_pending() == 1
 
 
+@pytest.mark.own_store("its process is killed")
 def test_a_follow_up_takes_over_after_a_death(
     first: ScanQueueService,
     store: SharedStore,
@@ -496,6 +517,7 @@ def test_a_follow_up_takes_over_after_a_death(
     assert second.run_pending() == 1
 
 
+@pytest.mark.own_store("its process is killed")
 @pytest.mark.parametrize("limit", [1, 2, 3])
 def test_a_task_whose_process_dies_too_often_ends(
     shared: SharedQueue, scanner: FakeScanner, make: MakeQueue, limit: int
@@ -522,7 +544,11 @@ def test_a_task_whose_process_dies_too_often_ends(
 
 
 def test_a_living_process_keeps_its_slots(
-    first: ScanQueueService, shared: SharedQueue, scan: FakeScan, clock: FakeClock, make: MakeQueue
+    first: ScanQueueService,
+    shared: SharedQueue | SharedFile,
+    scan: FakeScan,
+    clock: FakeClock,
+    make: MakeQueue,
 ) -> None:
     """However long its scan takes and however silent it is."""
     second = make(FakeScanner(), store=shared.store())
@@ -539,7 +565,7 @@ def test_a_living_process_keeps_its_slots(
 
 
 def test_max_running_counts_over_all_services(
-    shared: SharedQueue, scanner: FakeScanner, clock: FakeClock, make: MakeQueue
+    shared: SharedQueue | SharedFile, scanner: FakeScanner, clock: FakeClock, make: MakeQueue
 ) -> None:
     """One at a time in the whole queue; the next starts within a second of the end of the last."""
     scanner.hold()
@@ -569,7 +595,7 @@ def test_max_running_counts_over_all_services(
 
 def test_a_pause_holds_for_all_services(
     first: ScanQueueService,
-    shared: SharedQueue,
+    shared: SharedQueue | SharedFile,
     scanner: FakeScanner,
     clock: FakeClock,
     make: MakeQueue,
@@ -592,7 +618,7 @@ def test_a_pause_holds_for_all_services(
 
 
 def test_max_pending_is_each_services_own(
-    first: ScanQueueService, shared: SharedQueue, make: MakeQueue
+    first: ScanQueueService, shared: SharedQueue | SharedFile, make: MakeQueue
 ) -> None:
     """Each applies its own settings to the one queue."""
     first.pause()
@@ -609,7 +635,7 @@ def test_max_pending_is_each_services_own(
 
 @pytest.mark.logs_errors
 def test_a_start_that_fails_can_be_tried_again(
-    shared: SharedQueue, scanner: FakeScanner, clock: FakeClock, make: MakeQueue
+    shared: SharedQueue | SharedFile, scanner: FakeScanner, clock: FakeClock, make: MakeQueue
 ) -> None:
     """Whichever call of the store failed, the second start starts."""
     for number in range(6):
@@ -629,6 +655,7 @@ def test_a_start_that_fails_can_be_tried_again(
         assert Call(queue.shutdown).result() is True
 
 
+@pytest.mark.own_store("its sign of life is taken")
 def test_a_service_without_a_start_opens_and_closes_its_handle(
     shared: SharedQueue, make: MakeQueue
 ) -> None:

@@ -18,7 +18,7 @@ from scanqueue import (
 )
 from scanqueue.testing import FakeClock, FakeScanner
 from tests.service.failing_store import FailingStore
-from tests.service.shared_store import SharedQueue
+from tests.service.shared_store import SharedFile, SharedQueue
 from tests.service.tools import (
     PATIENCE,
     Call,
@@ -50,6 +50,7 @@ class Gate:
 # --- claims
 
 
+@pytest.mark.own_store("the store tells of foreign changes")
 def test_a_cancel_before_a_worker_knows_of_its_own_claim_reaches_the_scan(
     make: MakeQueue, shared: SharedQueue, scanner: FakeScanner, clock: FakeClock
 ) -> None:
@@ -71,6 +72,7 @@ def test_a_cancel_before_a_worker_knows_of_its_own_claim_reaches_the_scan(
     assert scanner.next_scan().context.cancelled
 
 
+@pytest.mark.own_store("its commits are held up")
 def test_a_second_claim_that_is_being_committed_is_no_lost_scan(
     make: MakeQueue, shared: SharedQueue, scanner: FakeScanner, clock: FakeClock
 ) -> None:
@@ -105,6 +107,7 @@ def test_a_second_claim_that_is_being_committed_is_no_lost_scan(
 # --- looks
 
 
+@pytest.mark.own_store("the store tells of foreign changes")
 @pytest.mark.logs_errors
 @pytest.mark.parametrize("failing", [0, 1], ids=["the poll", "the look"])
 @pytest.mark.parametrize(
@@ -151,6 +154,7 @@ def test_what_a_failed_look_has_missed_a_later_one_sees(  # noqa: PLR0917 - fixt
     assert [r.levelno for r in caplog.records if r.levelno >= logging.ERROR] == [logging.ERROR]
 
 
+@pytest.mark.own_store("the store tells of foreign changes")
 @pytest.mark.logs_errors
 @pytest.mark.parametrize(
     ("poll_interval", "tells"),
@@ -174,6 +178,7 @@ def test_while_the_store_fails_the_keeper_waits_between_two_looks(
         await_that(lambda: [at for at in clock.deadlines() if at > clock.monotonic()])
 
 
+@pytest.mark.own_store("how often it polls is chosen")
 def test_run_pending_hears_of_a_cancel_by_another_service_without_a_start(
     make: MakeQueue, shared: SharedQueue, clock: FakeClock
 ) -> None:
@@ -199,6 +204,7 @@ def test_run_pending_hears_of_a_cancel_by_another_service_without_a_start(
     assert not queue.is_started
 
 
+@pytest.mark.own_store("its process is killed")
 def test_a_start_has_freed_the_slots_of_the_dead_when_it_returns(
     make: MakeQueue, shared: SharedQueue, scanner: FakeScanner, clock: FakeClock
 ) -> None:
@@ -231,7 +237,7 @@ def test_a_start_has_freed_the_slots_of_the_dead_when_it_returns(
 
 
 def test_who_waits_for_a_scanner_of_another_service_is_let_go_by_the_shutdown_of_its_own(
-    make: MakeQueue, shared: SharedQueue, scanner: FakeScanner, clock: FakeClock
+    make: MakeQueue, shared: SharedQueue | SharedFile, scanner: FakeScanner, clock: FakeClock
 ) -> None:
     """The task has ended, but that its scanner returned nobody here will hear: it raises."""
     scanner.hold()

@@ -13,18 +13,19 @@ from uuid import UUID
 
 import pytest
 
-from scanqueue import MemoryStore, QueueClosedError, ScanQueueService, StoreError, TaskStatus
+from scanqueue import QueueClosedError, ScanQueueService, StoreError, TaskStatus
 from scanqueue._shutdown import shut_down
 from scanqueue.records import Slot
 from scanqueue.stores._table import MemoryTable
 from scanqueue.testing import FakeClock, FakeScan, FakeScanner
+from tests.both_stores import NewStore
 from tests.service.failing_store import FailingStore
-from tests.service.shared_store import SharedQueue
+from tests.service.shared_store import SharedFile, SharedQueue
 from tests.service.tools import PATIENCE, Call, MakeQueue, await_that, current, is_on
 
 
 @pytest.fixture
-def store(shared: SharedQueue) -> FailingStore:
+def store(shared: SharedQueue | SharedFile) -> FailingStore:
     """Return a durable store that knows how it was called."""
     return FailingStore(shared.store())
 
@@ -112,9 +113,11 @@ class InterruptedClock(FakeClock):
         return super().now()
 
 
-def test_a_start_that_a_shutdown_overtakes_leaves_the_store_closed(make: MakeQueue) -> None:
+def test_a_start_that_a_shutdown_overtakes_leaves_the_store_closed(
+    make: MakeQueue, new_store: NewStore
+) -> None:
     """It opens the store; nobody else would close it."""
-    clock, store = InterruptedClock(), FailingStore(MemoryStore())
+    clock, store = InterruptedClock(), FailingStore(new_store())
     queue = make(FakeScanner(), store=store, clock=clock)
     clock.before_next = lambda: Call(queue.shutdown).result()
 
@@ -147,6 +150,7 @@ def test_of_two_shutdowns_at_once_none_logs_an_error(
 # --- claims and endings that a shutdown overtakes
 
 
+@pytest.mark.own_store("its table is held up")
 def test_a_claim_under_way_is_not_missed(
     queue: ScanQueueService,
     store: FailingStore,
@@ -214,6 +218,7 @@ class EndsAtLine:
         return self._trace
 
 
+@pytest.mark.own_store("it tells whether it is closed")
 def test_whenever_the_last_scan_ends_the_store_is_closed(make: MakeQueue) -> None:
     """Either the shutdown sees that it has ended, or the scan that it left behind closes it."""
     for number in itertools.count():
@@ -243,6 +248,7 @@ def test_whenever_the_last_scan_ends_the_store_is_closed(make: MakeQueue) -> Non
 # --- who waits, and who asks again
 
 
+@pytest.mark.own_store("its commits are held up")
 def test_who_is_told_of_an_end_finds_it_counted(
     queue: ScanQueueService, shared: SharedQueue, scanner: FakeScanner
 ) -> None:
@@ -264,6 +270,7 @@ def test_who_is_told_of_an_end_finds_it_counted(
     go_on.set()
 
 
+@pytest.mark.own_store("its commits are held up")
 def test_an_end_that_could_not_be_recorded_is_not_counted(
     queue: ScanQueueService, shared: SharedQueue
 ) -> None:
@@ -296,6 +303,38 @@ def test_who_waits_for_what_goes_back_is_told_before_the_shutdown_returns(
     assert current(queue, scan.task.id).status is TaskStatus.PENDING
     scan.release()
     assert shutdown.result() is True
+
+
+@pytest.mark.logs_errors
+@pytest.mark.own_store("its commits are held up")
+@pytest.mark.parametrize("commits", [True, False])
+def test_who_waits_for_what_goes_back_is_not_told_before_it_has(
+    queue: ScanQueueService, scan: FakeScan, shared: SharedQueue, commits: bool
+) -> None:
+    """While that is being committed it runs; if it cannot be committed it goes on running."""
+    committing, go_on = threading.Event(), threading.Event()
+
+    def hold_up(_: str) -> None:
+        committing.set()
+        assert go_on.wait(PATIENCE)
+        if not commits:
+            raise StoreError
+
+    shared.before_commit = hold_up
+    shutdown = Call(lambda: queue.shutdown(None, interrupt_running=True))
+    assert committing.wait(PATIENCE)
+    with pytest.raises(TimeoutError):
+        queue.wait(scan.task.id, 0)
+    go_on.set()
+    await_that(lambda: scan.context.cancelled)
+    shared.before_commit = lambda _: None
+
+    with pytest.raises(QueueClosedError if commits else TimeoutError):
+        queue.wait(scan.task.id, 0)
+    scan.release()
+    assert shutdown.result() is True
+    with pytest.raises(QueueClosedError):
+        queue.wait(scan.task.id)
 
 
 def test_a_second_shutdown_leaves_the_closed_store_alone(

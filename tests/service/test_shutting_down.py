@@ -1,4 +1,4 @@
-"""Shutting down a queue that is gone with its process."""
+"""Shutting down a queue that is gone with its process, and one that goes on with the next."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ from scanqueue import (
     QueueClosedError,
     ScanContext,
     ScanQueueService,
+    ScanScope,
     ScanTask,
+    TaskPriority,
+    TaskProgress,
     TaskResult,
     TaskStatus,
     WhenRunning,
@@ -22,11 +25,14 @@ from scanqueue.testing import FakeClock, FakeScan, FakeScanner
 from tests.service.tools import (
     PATIENCE,
     Call,
+    Fate,
     MakeQueue,
     await_deadline,
     current,
+    fate,
     ids,
     scan_nothing,
+    wait_out,
 )
 
 CANCELLED, COMPLETED = TaskStatus.CANCELLED, TaskStatus.COMPLETED
@@ -70,14 +76,15 @@ def test_without_a_scan_none_is_left_behind(make: MakeQueue) -> None:
     assert answers == [True] * 100
 
 
-def test_a_queue_that_was_never_started_shuts_down(queue: ScanQueueService) -> None:
-    """Its pending tasks end, too."""
+def test_a_queue_that_was_never_started_shuts_down(
+    queue: ScanQueueService, shut_down_as: Fate
+) -> None:
+    """Its pending tasks end, too, or wait for the next start."""
     task_id = queue.submit_task("music")
 
     assert queue.shutdown() is True
 
-    task = current(queue, task_id)
-    assert (task.status, task.reason) == (CANCELLED, EndReason.SHUTDOWN)
+    assert fate(current(queue, task_id)) == shut_down_as
     assert not queue.is_started
 
 
@@ -89,6 +96,7 @@ def test_an_unused_queue_shuts_down_and_still_answers(queue: ScanQueueService) -
     assert list(queue.changes(0)) == []
 
 
+@pytest.mark.memory_only("in a durable queue they stay")
 def test_pending_tasks_end_cancelled(
     queue: ScanQueueService, scanner: FakeScanner, clock: FakeClock
 ) -> None:
@@ -104,6 +112,19 @@ def test_pending_tasks_end_cancelled(
     assert queue.pending_count() == 0
     assert scanner.scans == []
     assert queue.stats().reasons[EndReason.SHUTDOWN] == 1200
+
+
+@pytest.mark.sqlite_only("in a queue that is not durable they end")
+def test_pending_tasks_stay_as_they_are(queue: ScanQueueService, scanner: FakeScanner) -> None:
+    """A shutdown does not even count as a change of them."""
+    for n in range(20):
+        queue.submit_task(n)
+    before = queue.list_pending(), queue.revision, queue.stats()
+
+    assert queue.shutdown() is True
+
+    assert (queue.list_pending(), queue.revision, queue.stats()) == before
+    assert scanner.scans == []
 
 
 def test_leaving_the_context_shuts_down(make: MakeQueue) -> None:
@@ -132,22 +153,29 @@ def test_after_a_shutdown_there_is_no_start(queue: ScanQueueService) -> None:
         queue.cancel_library("music")
 
 
-def test_reads_still_answer_afterwards(queue: ScanQueueService) -> None:
+def test_reads_still_answer_afterwards(
+    queue: ScanQueueService, is_durable: bool, shut_down_as: Fate
+) -> None:
     """What happened stays visible."""
     done = queue.submit_task("done")
     queue.run_pending()
     pending = queue.submit_task("pending")
     queue.shutdown()
 
-    assert ids(queue.list_history()) == [pending, done]
+    stays = [pending] if is_durable else []
+    assert ids(queue.list_history()) == [
+        task_id for task_id in (pending, done) if task_id not in stays
+    ]
     assert ids(queue.list_tasks()) == [pending, done]
-    assert queue.list_pending() == queue.list_running() == []
-    assert queue.get_library_task("pending") is None
+    assert ids(queue.list_pending()) == stays
+    assert queue.list_running() == []
+    active = queue.get_library_task("pending")
+    assert ids([active] if active else []) == stays
     assert ids(queue.list_changes(0)) == [done, pending]
-    assert queue.wait(pending).reason is EndReason.SHUTDOWN
+    assert fate(wait_out(queue, pending)) == shut_down_as
     assert queue.stats().completed == 1
     assert queue.revision > 0
-    assert queue.pending_count() == 0
+    assert queue.pending_count() == len(stays)
     assert not queue.is_paused
 
 
@@ -171,13 +199,17 @@ def test_it_waits_for_the_running_scans(
 
 
 def test_no_claim_begins_once_it_is_called(
-    queue: ScanQueueService, scanner: FakeScanner, scan: FakeScan, clock: FakeClock
+    queue: ScanQueueService,
+    scanner: FakeScanner,
+    scan: FakeScan,
+    clock: FakeClock,
+    shut_down_as: Fate,
 ) -> None:
-    """A follow-up does not run; it ended when the shutdown began."""
+    """A follow-up does not run; it ended when the shutdown began, if it does not outlive it."""
     follow_up = queue.submit_task("music", when_running=WhenRunning.FOLLOW_UP)
     call = Call(lambda: queue.shutdown(10))
     await_deadline(clock, 9.0)
-    assert current(queue, follow_up).reason is EndReason.SHUTDOWN
+    assert fate(current(queue, follow_up)) == shut_down_as
     scan.release()
 
     assert call.result() is True
@@ -187,8 +219,14 @@ def test_no_claim_begins_once_it_is_called(
 @pytest.mark.parametrize(
     ("timeout", "notice"), [(8, 7.2), (10, 9.0), (1, 0.9), (100, 99.0)], ids=str
 )
-def test_shortly_before_the_deadline_it_asks_the_scans_to_stop(
-    queue: ScanQueueService, scan: FakeScan, clock: FakeClock, timeout: float, notice: float
+def test_shortly_before_the_deadline_it_asks_the_scans_to_stop(  # noqa: PLR0917 - fixtures
+    queue: ScanQueueService,
+    scan: FakeScan,
+    clock: FakeClock,
+    timeout: float,
+    notice: float,
+    is_durable: bool,
+    shut_down_as: Fate,
 ) -> None:
     """A tenth of the timeout before it, at most a second."""
     call = Call(lambda: queue.shutdown(timeout))
@@ -200,19 +238,65 @@ def test_shortly_before_the_deadline_it_asks_the_scans_to_stop(
 
     assert scan.context.cancelled
     task = current(queue, scan.task.id)
-    assert (task.status, task.reason) == (CANCELLED, EndReason.SHUTDOWN)
-    assert task.is_stopping
-    assert task.completed_at == clock.now()
-    scan.release(TaskResult(added_count=2))
+    assert fate(task) == shut_down_as
+    assert task.holds_slot
+    assert task.completed_at == (None if is_durable else clock.now())
+    late = TaskResult(added_count=2)
+    scan.release(late)
     assert call.result() is True
     after = current(queue, scan.task.id)
-    assert (after.status, after.reason) == (CANCELLED, EndReason.SHUTDOWN)
-    assert after.result == TaskResult(added_count=2), "a late result is kept where it ended"
+    assert fate(after) == shut_down_as
+    assert after.result == (None if is_durable else late), "a late result is kept where it ended"
     assert not after.holds_slot
 
 
-def test_what_has_not_returned_at_the_deadline_is_left_behind(
+@pytest.mark.sqlite_only("in a queue that is not durable it ends")
+def test_a_scan_that_is_asked_to_stop_goes_back(
     queue: ScanQueueService, scan: FakeScan, clock: FakeClock
+) -> None:
+    """As if it had never begun: the same task in the same place, but for its attempt."""
+    scan.report(3, 10)
+    urgent = queue.submit_task("later", TaskPriority.HIGH)
+    same = queue.submit_task("also later")
+    clock.advance(9)
+
+    assert queue.shutdown(0) is False
+
+    task = current(queue, scan.task.id)
+    assert ids(queue.list_pending()) == [urgent, task.id, same]
+    assert (task.attempt, task.interruptions, task.created_at) == (1, 0, scan.task.created_at)
+    assert task.started_at is None
+    assert task.progress == TaskProgress(scanned_paths=0)
+    scan.report(4, 10)
+    assert current(queue, task.id) == task
+    scan.release()
+    assert queue.shutdown(None) is True
+
+
+@pytest.mark.sqlite_only("in a queue that is not durable both end")
+def test_a_scan_that_has_a_follow_up_is_replaced_by_it(
+    queue: ScanQueueService, scan: FakeScan
+) -> None:
+    """There is one PENDING task of a library, which asks for what both asked for."""
+    follow_up = queue.submit_task(
+        "music", TaskPriority.LOW, scope=ScanScope(paths=["a"]), when_running=WhenRunning.FOLLOW_UP
+    )
+    assert queue.shutdown(0) is False
+
+    ended, left = current(queue, scan.task.id), current(queue, follow_up)
+    assert fate(ended) == (CANCELLED, EndReason.SHUTDOWN)
+    assert ended.is_stopping
+    assert str(follow_up) in str(ended.error)
+    assert queue.list_pending() == [left]
+    assert (left.scope, left.priority) == (ScanScope(), TaskPriority.NORMAL)
+
+
+def test_what_has_not_returned_at_the_deadline_is_left_behind(
+    queue: ScanQueueService,
+    scan: FakeScan,
+    clock: FakeClock,
+    is_durable: bool,
+    shut_down_as: Fate,
 ) -> None:
     """False; its slot is not freed by that, but when it returns."""
     call = Call(lambda: queue.shutdown(10))
@@ -224,11 +308,11 @@ def test_what_has_not_returned_at_the_deadline_is_left_behind(
     assert call.result() is False
 
     task = current(queue, scan.task.id)
-    assert (task.status, task.reason) == (CANCELLED, EndReason.SHUTDOWN)
-    assert task.is_stopping
-    assert queue.stats().stopping == 1
+    assert fate(task) == shut_down_as
+    assert task.holds_slot
+    assert queue.stats().stopping == (0 if is_durable else 1)
     scan.release()
-    assert queue.wait(scan.task.id, timeout=None, quiet=False).status is CANCELLED
+    assert fate(wait_out(queue, scan.task.id)) == shut_down_as
 
 
 def test_calling_it_again_waits_again(queue: ScanQueueService, scan: FakeScan) -> None:
@@ -260,11 +344,11 @@ def test_no_limit_waits_as_long_as_it_takes(
 
 @pytest.mark.parametrize("timeout", [None, 8.0, float("inf")], ids=str)
 def test_with_interrupt_running_it_asks_at_once(
-    queue: ScanQueueService, scan: FakeScan, timeout: float | None
+    queue: ScanQueueService, scan: FakeScan, timeout: float | None, shut_down_as: Fate
 ) -> None:
     """`interrupt_running=True`: no waiting first."""
     call = Call(lambda: queue.shutdown(timeout, interrupt_running=True))
-    assert queue.wait(scan.task.id).reason is EndReason.SHUTDOWN
+    assert fate(wait_out(queue, scan.task.id)) == shut_down_as
     assert not call.is_over
     scan.release()
 
@@ -272,7 +356,7 @@ def test_with_interrupt_running_it_asks_at_once(
 
 
 def test_asked_to_stop_it_is_not_completed_whatever_it_does_later(
-    queue: ScanQueueService, scan: FakeScan
+    queue: ScanQueueService, scan: FakeScan, shut_down_as: Fate
 ) -> None:
     """Also what it raises does not count."""
     assert queue.shutdown(0) is False
@@ -280,7 +364,8 @@ def test_asked_to_stop_it_is_not_completed_whatever_it_does_later(
     assert queue.shutdown(None) is True
 
     task = current(queue, scan.task.id)
-    assert (task.status, task.reason, task.error) == (CANCELLED, EndReason.SHUTDOWN, None)
+    assert fate(task) == shut_down_as
+    assert task.error is None
 
 
 def test_a_scan_that_was_cancelled_before_stays_requested(
@@ -343,7 +428,9 @@ def test_inside_a_scanner_it_waits_for_the_others_only(make: MakeQueue) -> None:
     assert Call(lambda: queue.shutdown(None)).result() is True
 
 
-def test_inside_a_scanner_of_run_pending_it_ends_the_run(make: MakeQueue) -> None:
+def test_inside_a_scanner_of_run_pending_it_ends_the_run(
+    make: MakeQueue, shut_down_as: Fate
+) -> None:
     """The scan goes on to its end, and no other begins."""
 
     def scan(library_id: LibraryId, context: ScanContext) -> TaskResult:
@@ -355,39 +442,41 @@ def test_inside_a_scanner_of_run_pending_it_ends_the_run(make: MakeQueue) -> Non
 
     assert queue.run_pending() == 1
     assert current(queue, first).status is COMPLETED
-    assert current(queue, second).reason is EndReason.SHUTDOWN
+    assert fate(current(queue, second)) == shut_down_as
 
 
 # --- those who follow along
 
 
 def test_readers_of_changes_get_the_endings_before_the_end(
-    queue: ScanQueueService, scan: FakeScan
+    queue: ScanQueueService, scan: FakeScan, shut_down_as: Fate
 ) -> None:
     """Everything that the shutdown did, then the iterator ends."""
-    pending = queue.submit_task("pending")
     after = queue.revision
+    pending = queue.submit_task("pending")
     reader: Call[list[ScanTask]] = Call(lambda: list(queue.changes(after)))
     shutdown = Call(lambda: queue.shutdown(None, interrupt_running=True))
-    queue.wait(scan.task.id)
+    wait_out(queue, scan.task.id)
     scan.release()
     assert shutdown.result() is True
 
     last = {task.id: task for task in reader.result()}
-    assert last[pending].reason is EndReason.SHUTDOWN
-    assert last[scan.task.id].reason is EndReason.SHUTDOWN
-    assert not last[scan.task.id].is_stopping
+    assert fate(last[pending]) == shut_down_as
+    assert fate(last[scan.task.id]) == shut_down_as
+    assert not last[scan.task.id].holds_slot
 
 
 def test_readers_end_also_when_a_scan_is_left_behind(
-    queue: ScanQueueService, scan: FakeScan
+    queue: ScanQueueService, scan: FakeScan, shut_down_as: Fate
 ) -> None:
     """They get the ending; nobody waits for a scan that may never return."""
     after = queue.revision
     reader = Call(lambda: list(queue.changes(after)))
     assert queue.shutdown(0) is False
 
-    assert reader.result()[-1].is_stopping
+    last = reader.result()[-1]
+    assert fate(last) == shut_down_as
+    assert last.holds_slot
 
 
 def test_two_threads_may_shut_down(queue: ScanQueueService, scan: FakeScan) -> None:

@@ -9,7 +9,6 @@ import pytest
 from scanqueue import (
     EndReason,
     LibraryUnavailable,
-    MemoryStore,
     QueueStats,
     ScanQueueService,
     ScanScope,
@@ -19,6 +18,7 @@ from scanqueue import (
     WhenRunning,
 )
 from scanqueue.testing import FakeClock, FakeScanner
+from tests.both_stores import NewStore
 from tests.service.failing_store import FailingStore
 from tests.service.tools import MakeQueue, await_that, raising, run_one, scan_nothing
 
@@ -126,10 +126,10 @@ def test_it_counts_what_ended_by_status_and_reason(
 
 
 @pytest.mark.logs_errors
-def test_it_only_reads(make: MakeQueue) -> None:
+def test_it_only_reads(make: MakeQueue, new_store: NewStore) -> None:
     """Expired tasks are not counted; the next ending deletes them, not the question."""
     clock = FakeClock()
-    store = FailingStore(MemoryStore())
+    store = FailingStore(new_store())
     queue = make(scan_nothing, store=store, clock=clock)
     for number in range(3):
         queue.cancel_task(queue.submit_task(number))

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import threading
 from datetime import timedelta
+from functools import partial
 from uuid import uuid4
 
 import pytest
 
 from scanqueue import (
-    EndReason,
     LibraryId,
+    QueueClosedError,
     ScanContext,
     ScanQueueService,
     ScanTask,
@@ -20,7 +21,16 @@ from scanqueue import (
     WhenRunning,
 )
 from scanqueue.testing import FakeClock, FakeScan, FakeScanner
-from tests.service.tools import Call, MakeQueue, await_deadline, current, run_one
+from tests.service.tools import (
+    Call,
+    Fate,
+    MakeQueue,
+    await_deadline,
+    current,
+    fate,
+    run_one,
+    wait_out,
+)
 
 
 @pytest.fixture
@@ -170,21 +180,27 @@ def test_who_waits_for_a_scan_to_stop_finds_its_task(
 # --- at a shutdown
 
 
-def test_what_the_shutdown_ends_is_returned(queue: ScanQueueService, scan: FakeScan) -> None:
-    """In a store that is not durable every task ends."""
+def test_what_the_shutdown_ends_is_returned(
+    queue: ScanQueueService, scan: FakeScan, shut_down_as: Fate
+) -> None:
+    """In a store that is not durable every task ends; in one that is, no wait has an answer."""
     pending = queue.submit_task("pending")
-    calls = [Call(lambda i=i: queue.wait(i)) for i in (pending, scan.task.id)]  # type: ignore[misc]
+    calls = [Call(partial(wait_out, queue, task_id)) for task_id in (pending, scan.task.id)]
     assert queue.shutdown(0) is False
 
-    assert [call.result().reason for call in calls] == [EndReason.SHUTDOWN] * 2
+    assert [fate(call.result()) for call in calls] == [shut_down_as] * 2
 
 
 def test_quiet_goes_on_waiting_for_a_scan_that_the_shutdown_left_behind(
-    queue: ScanQueueService, scan: FakeScan
+    queue: ScanQueueService, scan: FakeScan, is_durable: bool
 ) -> None:
-    """The task has ended, and its scanner may still return."""
+    """The task has ended, and its scanner may still return; one that went back ends no more."""
     call = Call(lambda: queue.wait(scan.task.id, quiet=True))
     assert queue.shutdown(0) is False
+    if is_durable:
+        with pytest.raises(QueueClosedError):
+            call.result()
+        return
     assert not call.is_over
     scan.release()
 

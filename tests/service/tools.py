@@ -8,7 +8,16 @@ from collections.abc import Callable, Iterable
 from typing import Generic, TypeAlias, TypeVar
 from uuid import UUID
 
-from scanqueue import LibraryId, ScanContext, ScanQueueService, ScanTask, TaskResult
+from scanqueue import (
+    EndReason,
+    LibraryId,
+    QueueClosedError,
+    ScanContext,
+    ScanQueueService,
+    ScanTask,
+    TaskResult,
+    TaskStatus,
+)
 from scanqueue.testing import FakeClock
 
 T = TypeVar("T")
@@ -18,6 +27,9 @@ PATIENCE = 10.0
 
 MakeQueue: TypeAlias = Callable[..., ScanQueueService]
 """What the fixture `make` gives: it makes a service that is shut down after the test."""
+
+Fate: TypeAlias = tuple[TaskStatus, EndReason | None]
+"""What became of a task: its status, and why."""
 
 ScanFunction: TypeAlias = Callable[[LibraryId, ScanContext], TaskResult]
 
@@ -91,6 +103,21 @@ def current(queue: ScanQueueService, task_id: UUID) -> ScanTask:
     task = queue.get_task(task_id)
     assert task is not None
     return task
+
+
+def wait_out(queue: ScanQueueService, task_id: UUID) -> ScanTask:
+    """Wait until a task has ended, or a shutdown has sent it back, and return it as it is then."""
+    try:
+        return queue.wait(task_id)
+    except QueueClosedError:
+        task = current(queue, task_id)
+        assert task.status is TaskStatus.PENDING, "what has ended is returned"
+        return task
+
+
+def fate(task: ScanTask) -> Fate:
+    """Return what became of a task, to compare it with the fixture `shut_down_as`."""
+    return task.status, task.reason
 
 
 def ids(tasks: Iterable[ScanTask]) -> list[UUID]:
