@@ -305,20 +305,16 @@ def test_who_waits_for_what_goes_back_is_told_before_the_shutdown_returns(
     assert shutdown.result() is True
 
 
-@pytest.mark.logs_errors
 @pytest.mark.own_store("its commits are held up")
-@pytest.mark.parametrize("commits", [True, False])
 def test_who_waits_for_what_goes_back_is_not_told_before_it_has(
-    queue: ScanQueueService, scan: FakeScan, shared: SharedQueue, commits: bool
+    queue: ScanQueueService, scan: FakeScan, shared: SharedQueue
 ) -> None:
-    """While that is being committed it runs; if it cannot be committed it goes on running."""
+    """While that is being committed it runs."""
     committing, go_on = threading.Event(), threading.Event()
 
     def hold_up(_: str) -> None:
         committing.set()
         assert go_on.wait(PATIENCE)
-        if not commits:
-            raise StoreError
 
     shared.before_commit = hold_up
     shutdown = Call(lambda: queue.shutdown(None, interrupt_running=True))
@@ -326,15 +322,11 @@ def test_who_waits_for_what_goes_back_is_not_told_before_it_has(
     with pytest.raises(TimeoutError):
         queue.wait(scan.task.id, 0)
     go_on.set()
-    await_that(lambda: scan.context.cancelled)
-    shared.before_commit = lambda _: None
 
-    with pytest.raises(QueueClosedError if commits else TimeoutError):
-        queue.wait(scan.task.id, 0)
-    scan.release()
-    assert shutdown.result() is True
     with pytest.raises(QueueClosedError):
         queue.wait(scan.task.id)
+    scan.release()
+    assert shutdown.result() is True
 
 
 def test_a_second_shutdown_leaves_the_closed_store_alone(

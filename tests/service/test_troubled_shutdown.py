@@ -31,6 +31,8 @@ from tests.service.tools import (
     is_on,
 )
 
+pytestmark = pytest.mark.own_store("its calls are held up, and its commits fail")
+
 
 @pytest.fixture
 def store(shared: SharedQueue) -> FailingStore:
