@@ -17,23 +17,9 @@ import threading
 import time
 from typing import BinaryIO
 
-import attrs
-
 from scanqueue import LibraryId, ScanContext, ScanQueueService, TaskResult
 from scanqueue.stores import SQLiteStore
-
-
-@attrs.frozen
-class Event:
-    """Something that a scanner did."""
-
-    what: str
-    """`begin`, `asked to stop`, `end`; or `forked`, with the id of the child."""
-    library_id: LibraryId
-    attempt: int
-    at: float
-    """By the monotonic clock of the machine."""
-    child: int = 0
+from tests.crash.event import Event
 
 
 class HeldScanner:

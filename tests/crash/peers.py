@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from scanqueue import LibraryId
-from tests.crash.peer import Event
+from tests.crash.event import Event
 from tests.crash.spawn import spawn
 
 PATIENCE = 20.0

@@ -14,7 +14,7 @@ from scanqueue import (
     WhenRunning,
 )
 from tests.crash.conftest import StartPeer
-from tests.crash.peer import Event
+from tests.crash.event import Event
 from tests.crash.peers import PATIENCE
 from tests.stores.tools import Call
 
