@@ -89,13 +89,13 @@ def test_order_holds_over_processes(queue: ScanQueueService, start_peer: StartPe
 def test_max_running_holds_over_processes(queue: ScanQueueService, start_peer: StartPeer) -> None:
     """Two scans at a time, of six workers in three processes; all of these come to scan."""
     queue.pause()
-    ids = [queue.submit_task(number) for number in range(60)]
+    ids = [queue.submit_task(number) for number in range(20)]
     peers = [start_peer(workers=2, holds=False, max_running=2) for _ in range(3)]
     queue.resume()
     for task_id in ids:
         assert queue.wait(task_id, PATIENCE).status is TaskStatus.COMPLETED
     events = sorted((event for peer in peers for event in peer.events()), key=_moment)
-    assert len(events) == 120
+    assert len(events) == 40
     running = 0
     for event in events:
         running += 1 if event.what == "begin" else -1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 
@@ -19,11 +20,13 @@ from tests.crash.opening import MEMORY, fill, memory_to_open
 from tests.crash.peers import PATIENCE, Peer
 
 
-def fill_queue(peer: Peer) -> None:
-    """Leave tasks of all kinds, by one that scans."""
+def fill_queue(peer: Peer) -> UUID:
+    """Leave tasks of all kinds; return the one that is the last to end."""
     peer.call("submit_task", "music", scope=ScanScope(paths=("a", "b/c"), deep=True))
     peer.expect("begin", "music")
-    peer.call("submit_task", "music", TaskPriority.LOW, when_running=WhenRunning.FOLLOW_UP)
+    last: UUID = peer.call(
+        "submit_task", "music", TaskPriority.LOW, when_running=WhenRunning.FOLLOW_UP
+    )
     peer.call("report", "music", 7)
     peer.call("release", "music")
     peer.expect("end", "music")
@@ -36,18 +39,14 @@ def fill_queue(peer: Peer) -> None:
     peer.call("pause")
     peer.call("release", "music")
     peer.expect("end", "music")
-    peer.call("list_changes", peer.call("revision"), timeout=0.0)
+    return last
 
 
 @pytest.mark.parametrize("is_killed", [False, True])
 def test_all_is_there_again(file: Path, start_peer: StartPeer, is_killed: bool) -> None:
     """Pending tasks in their order, priorities, scopes, history, revisions and the pause."""
     peer = start_peer()
-    fill_queue(peer)
-    (music,) = {task.id for task in peer.call("list_tasks") if task.scope.paths == ()} & {
-        task.id for task in peer.call("list_tasks") if task.library_id == "music"
-    }
-    peer.call("wait", music, PATIENCE, quiet=True)
+    peer.call("wait", fill_queue(peer), PATIENCE, quiet=True)
     tasks, revision = peer.call("list_tasks"), peer.call("revision")
     if not is_killed:
         assert peer.call("shutdown") is True
@@ -66,7 +65,7 @@ def test_all_is_there_again(file: Path, start_peer: StartPeer, is_killed: bool) 
         assert queue.submit("3").task.revision > revision
     again = start_peer(holds=False)
     again.call("resume")
-    for library_id in ("1", 2, 1, "3"):
+    for library_id in ("1", 2, "3", 1):
         again.expect("begin", library_id)
         again.expect("end", library_id)
 
