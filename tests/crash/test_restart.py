@@ -75,3 +75,22 @@ def test_a_large_queue_takes_no_memory_to_open(tmp_path: Path) -> None:
     file = tmp_path / "queue.db"
     fill(file, 20_000)
     assert memory_to_open(file, 20_000) < MEMORY
+
+
+def test_a_checkpoint_that_was_killed_is_no_damage(file: Path, tmp_path: Path) -> None:
+    """The first page says already that the file is longer than it is; the log has the rest."""
+    with ScanQueueService(None, store=SQLiteStore(file)) as queue:
+        for number in range(80):
+            queue.submit_task(number)
+        content = bytearray(file.read_bytes())
+        log = Path(f"{file}-wal").read_bytes()
+    page_size = int.from_bytes(log[8:12])
+    for start in range(32, len(log), 24 + page_size):
+        if int.from_bytes(log[start : start + 4]) == 1:
+            content[:page_size] = log[start + 24 : start + 24 + page_size]
+    assert int.from_bytes(content[28:32]) * page_size > len(content)
+    copy = tmp_path / "copy.db"
+    copy.write_bytes(content)
+    Path(f"{copy}-wal").write_bytes(log)
+    with ScanQueueService(None, store=SQLiteStore(copy)) as queue:
+        assert [task.library_id for task in queue.list_pending()] == list(range(80))

@@ -70,7 +70,9 @@ def test_what_a_killed_process_was_told_is_there(path: Path) -> None:
         assert process.stdout is not None
         told = [int(process.stdout.readline()) for _ in range(50)]
         process.kill()
-        told += [int(line) for line in process.communicate()[0].split("\n")[:-1]]
+        # Not by `communicate`, which passes over what `readline` has read ahead.
+        told += [int(line) for line in process.stdout.read().split("\n")[:-1]]
+        process.communicate()
         store = SQLiteStore(file)
         store.open("me", 1)
         found = waiting(store)
