@@ -111,6 +111,13 @@ def bench(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def crash(session: nox.Session) -> None:
+    """Kill processes that share a queue, 2,000 times: ``nox -s crash -- [KILLS] [SEED]``."""
+    _install(session, "tests")
+    session.run("python", "-m", "tests.crash", *session.posargs)
+
+
+@nox.session(default=False)
 def demo(session: nox.Session) -> None:
     """Scan real folders: ``nox -s demo -- FOLDER ...``."""
     _install(session, "demo")

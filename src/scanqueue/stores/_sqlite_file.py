@@ -138,8 +138,11 @@ class DatabaseFile:
         """Look at the header, through SQLite: reading a file by hand drops its locks on it.
 
         POSIX takes all locks of a process from a file when any descriptor of it is closed.
-        `immutable` has SQLite touch nothing, not even the log of another program's database.
+        `immutable` has SQLite touch nothing, not even the log of another program's database; but
+        without its log a database may seem to be cut off, while somebody copies the log into it
+        or was killed at that. `writable_schema` has SQLite read the header all the same.
         """
+        connection.execute("PRAGMA writable_schema = ON")
         (application,) = connection.execute("PRAGMA application_id").fetchone()
         if application != APPLICATION_ID:
             message = (

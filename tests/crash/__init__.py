@@ -1,0 +1,1 @@
+"""Real processes on one file: killed, frozen, forked and started again."""
