@@ -112,9 +112,10 @@ def bench(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def crash(session: nox.Session) -> None:
-    """Kill processes that share a queue, 2,000 times: ``nox -s crash -- [KILLS] [SEED]``."""
+    """Kill processes 2,000 times (``nox -s crash -- [KILLS] [SEED]``), fail every system call."""
     _install(session, "tests")
     session.run("python", "-m", "tests.crash", *session.posargs)
+    session.run("python", "-m", "tests.faults", "--all")
 
 
 @nox.session(default=False)

@@ -30,8 +30,9 @@ NOTICE_PART = 0.1
 LONGEST_NOTICE = 1.0
 """Scans get this part of a shutdown's timeout to stop when asked, at most so many seconds."""
 
-RECORD_TIMEOUT = 0.25
-"""Real seconds that a store gets to record who was asked to stop, also past the deadline."""
+STORE_TIMEOUT = 0.25
+"""Real seconds that a store gets to end a claim, and to record who was asked to stop, also past
+the deadline."""
 
 JOIN_TIMEOUT = 1.0
 """Seconds that threads get to end that have nothing left to do."""
@@ -60,13 +61,14 @@ def shut_down(core: Core, timeout: float | None, *, interrupt_running: bool) -> 
         return (not scans.is_claiming and all(scan is own for scan in scans.all())) or None
 
     core.close()
+    _await_claims(core)
     batches = _end_pending(core)
     for _ in batches:
         if core.is_past(notice):
             break
     if not core.wait_for(others_are_over, notice):
         recording = _ask_to_stop(core, own)
-        _await_end(recording, RECORD_TIMEOUT)
+        _await_end(recording, STORE_TIMEOUT)
         core.wait_for(lambda: not recording.is_alive() or None, deadline)
     for _ in batches:
         pass
@@ -81,6 +83,16 @@ def shut_down(core: Core, timeout: float | None, *, interrupt_running: bool) -> 
     core.retire()
     _join(core, JOIN_TIMEOUT)
     return True
+
+
+def _await_claims(core: Core) -> None:
+    """Wait, in real time, for the workers that are about to claim; most of them find nothing."""
+    clock = SystemClock()
+    deadline = clock.monotonic() + STORE_TIMEOUT
+    while core.scans.is_claiming and clock.monotonic() < deadline:
+        seen = core.hub.news_seq
+        if core.scans.is_claiming:
+            core.hub.wait_for_news(clock, seen, deadline)
 
 
 def _notice(deadline: float | None, timeout: float | None) -> float | None:

@@ -180,7 +180,7 @@ def test_a_claim_under_way_is_not_missed(
 
     assert shutdown.result() is False
     assert scanner.next_scan().context.cancelled
-    assert current(queue, task_id).status is TaskStatus.PENDING
+    await_that(lambda: current(queue, task_id).status is TaskStatus.PENDING)
 
 
 class EndsAtLine:
