@@ -23,6 +23,10 @@ PYPROJECT = nox.project.load_toml("pyproject.toml")
 PYTHONS = nox.project.python_versions(PYPROJECT)
 PACKAGE: str = PYPROJECT["project"]["name"]
 
+# These tests start and kill processes, of which no coverage is measured. They take as long as half
+# of the others together: they run on the oldest Python, and all of them in the session `crash`.
+WITHOUT_PROCESSES = ("--ignore", "tests/crash", "--ignore", "tests/faults")
+
 _wheels: list[Path] = []  # the wheel of this run of nox, once it is built
 
 
@@ -55,7 +59,8 @@ def _wheel(session: nox.Session) -> str:
 def tests(session: nox.Session) -> None:
     """Run the tests on each supported Python that this machine has."""
     _install(session, "tests")
-    session.run("pytest", *session.posargs)
+    once = () if session.python == PYTHONS[0] else WITHOUT_PROCESSES
+    session.run("pytest", *once, *session.posargs)
 
 
 @nox.session
@@ -86,7 +91,8 @@ def coverage(session: nox.Session) -> None:
     # The tracer's own lock may be held by another thread at the moment of that test's forks, and
     # nobody lets it go in the child.
     busy = "tests/service/test_fork.py::test_the_child_of_a_busy_queue_does_not_hang"
-    session.run("coverage", "run", "-m", "pytest", "--deselect", busy, *session.posargs)
+    args = ("--deselect", busy, *WITHOUT_PROCESSES, *session.posargs)
+    session.run("coverage", "run", "-m", "pytest", *args)
     session.run("coverage", "combine", "--quiet")
     session.run("coverage", "report")
 

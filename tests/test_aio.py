@@ -43,6 +43,7 @@ from tests.service.shared_store import SharedQueue
 
 T = TypeVar("T")
 
+SOME_ID = UUID(int=4)
 PATIENCE = 20.0
 """Real seconds after which a test that waits in vain fails instead of hanging."""
 
@@ -360,9 +361,9 @@ def test_what_the_service_raises_the_coroutine_raises(scanner: FakeScanner) -> N
     ("name", "arguments", "error", "message"),
     [
         ("wait", {"task_id": "id"}, TypeError, "task_id must be"),
-        ("wait", {"task_id": uuid4(), "quiet": 1}, TypeError, "quiet must be"),
-        ("wait", {"task_id": uuid4(), "timeout": float("nan")}, ValueError, "timeout must be"),
-        ("wait", {"task_id": uuid4(), "timeout": "1"}, TypeError, "timeout must be"),
+        ("wait", {"task_id": SOME_ID, "quiet": 1}, TypeError, "quiet must be"),
+        ("wait", {"task_id": SOME_ID, "timeout": float("nan")}, ValueError, "timeout must be"),
+        ("wait", {"task_id": SOME_ID, "timeout": "1"}, TypeError, "timeout must be"),
         ("list_changes", {"after": -1}, ValueError, "after must be"),
         ("list_changes", {"after": "1", "timeout": 1}, TypeError, "after must be"),
         ("list_changes", {"after": 0, "limit": -1, "timeout": 1}, ValueError, "limit must be"),

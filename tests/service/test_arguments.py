@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from fractions import Fraction
 from threading import Condition
 from typing import Any
-from uuid import uuid4
+from uuid import UUID
 
 import attrs
 import pytest
@@ -97,7 +97,8 @@ TIMEOUTS: list[tuple[type[Exception], object]] = [
 ]
 BAD_PRIORITIES: list[object] = [None, 0, 1, "high", True, TaskStatus.PENDING]
 BAD_SCOPES: list[object] = [None, "rock", ("rock",), {}, ScanScope]
-TASK_IDS: list[object] = [None, str(uuid4()), uuid4().int, uuid4().bytes, 1]
+SOME_ID = UUID(int=4)
+TASK_IDS: list[object] = [None, str(SOME_ID), SOME_ID.int, SOME_ID.bytes, 1]
 
 CALLS = [
     *(
@@ -140,9 +141,9 @@ CALLS = [
     _wrong(TypeError, "after", "list_changes", None),
     *(_wrong(error, "after", "changes", value) for error, value in LIMITS),
     *(_wrong(error, "timeout", "list_changes", 0, timeout=value) for error, value in TIMEOUTS),
-    *(_wrong(error, "timeout", "wait", uuid4(), value) for error, value in TIMEOUTS),
+    *(_wrong(error, "timeout", "wait", SOME_ID, value) for error, value in TIMEOUTS),
     *(_wrong(error, "timeout", "shutdown", value) for error, value in TIMEOUTS),
-    *(_wrong(TypeError, "quiet", "wait", uuid4(), 0, quiet=value) for value in (None, 1, "yes")),
+    *(_wrong(TypeError, "quiet", "wait", SOME_ID, 0, quiet=value) for value in (None, 1, "yes")),
     *(
         _wrong(TypeError, "interrupt_running", "shutdown", 0, interrupt_running=value)
         for value in (None, 1, "yes")
@@ -273,7 +274,9 @@ def test_a_wrong_option_is_named(error: type[Exception], option: str, value: obj
 
 
 @pytest.mark.parametrize(
-    "scanner", [42, "scan", object(), NoScan(), NoScan, FakeScanner, [], {}], ids=repr
+    "scanner",
+    [42, "scan", object(), NoScan(), NoScan, FakeScanner, [], {}],
+    ids=lambda value: type(value).__name__,
 )
 def test_what_cannot_scan_is_refused(scanner: object) -> None:
     """An object without a `scan` method, or the class of a scanner instead of one."""
