@@ -11,14 +11,13 @@ import attrs
 
 from scanqueue import _rules, _sync
 from scanqueue._hub import Hub
-from scanqueue._ids import new_task_id
 from scanqueue._keeper import Keeper
 from scanqueue._logs import log
 from scanqueue._progress import Publisher
 from scanqueue._scans import Scans
 from scanqueue._validate import check_moment
 from scanqueue.errors import QueueClosedError, TaskNotFoundError
-from scanqueue.models import SubmitOutcome, TaskStatus
+from scanqueue.models import TaskStatus
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from scanqueue._workers import Workers
-    from scanqueue.models import LibraryId, ScanScope, TaskPriority, WhenRunning
     from scanqueue.protocols import Clock, TaskStore, TaskTable, TaskView
     from scanqueue.records import TaskRecord
 
@@ -135,6 +133,21 @@ class Core:
                 if self.retired:  # for a reader that came after the shutdown
                     self._close_store()
 
+    def open_to_run(self) -> None:
+        """Make the store ready for a start: what dead processes ran waits again, at once.
+
+        Raises:
+            QueueClosedError: The queue was shut down meanwhile.
+            StoreError: The store cannot be used, or failed to free what they held.
+        """
+        self.open()
+        if self.store.shared:
+            try:
+                self.recover()
+            except Exception:
+                self.refuse_if_closed()  # a shutdown that came in between has closed the store
+                raise
+
     def read(self) -> AbstractContextManager[TaskView]:
         """Return one moment of the queue, with the progress of its scans up to date."""
         if not self.ready:
@@ -218,72 +231,6 @@ class Core:
         """Delete some of what is past the retention."""
         _rules.prune(table, self.window_start(now))
 
-    # --- submitting and cancelling ---
-
-    def submit(
-        self,
-        library_id: LibraryId,
-        priority: TaskPriority,
-        scope: ScanScope,
-        when_running: WhenRunning,
-    ) -> tuple[TaskRecord, SubmitOutcome]:
-        """Queue a scan, or find the task that covers it."""
-        self.refuse_if_closed()
-        now = self.now()
-        hub = self.hub
-        task, outcome = self.change(
-            lambda table: _rules.submit(
-                table,
-                library_id,
-                priority,
-                scope,
-                when_running,
-                now=now,
-                new_id=new_task_id,
-                max_pending=self.settings.max_pending,
-            )
-        )
-        with hub.lock:
-            hub.submitted[outcome] += 1
-            if outcome is not SubmitOutcome.JOINED:
-                hub.tell(work=outcome is not SubmitOutcome.UPGRADED)
-        return task, outcome
-
-    def cancel(self, task_id: UUID) -> TaskRecord:
-        """Cancel a task; its scanner, if it has one, is asked to stop."""
-        self.refuse_if_closed()
-        now = self.now()
-
-        def cancel(table: TaskTable) -> list[TaskRecord]:
-            self.scans.report_last(table, self.scans.of_task(task_id))
-            task = _rules.cancel(table, task_id, now=now)
-            self.prune(table, now)
-            return [task]
-
-        return self.end(cancel, while_open=True)[0]
-
-    def cancel_library(self, library_id: LibraryId) -> list[TaskRecord]:
-        """Cancel the active tasks of a library in one transaction."""
-        self.refuse_if_closed()
-        now = self.now()
-
-        def cancel(table: TaskTable) -> list[TaskRecord]:
-            for context in self.scans.all():
-                if context.library_id == library_id:
-                    self.scans.report_last(table, context)
-            tasks = _rules.cancel_library(table, library_id, now=now)
-            self.prune(table, now)
-            return tasks
-
-        return self.end(cancel, while_open=True)
-
-    def set_paused(self, paused: bool) -> None:  # noqa: FBT001 - a state, not a switch
-        """Hold new scans back, or no longer."""
-        self.refuse_if_closed()
-        self.change(lambda table: table.set_paused(paused))
-        with self.hub.lock:
-            self.hub.tell_all()
-
     # --- shutting down ---
 
     def close(self) -> None:
@@ -317,14 +264,12 @@ class Core:
 
     def wait_for(self, look: Callable[[], T | None], deadline: float | None) -> T | None:
         """Call `look` now and after every change, until it has an answer or the deadline comes."""
-        follows = False
         while True:
             seen = self.hub.news_seq
             answer = look()
             if answer is not None or self.is_past(deadline):
                 return answer
-            if self.store.shared and self.ready and not follows:
-                follows = True
+            if self.store.shared and self.ready and self.keeper.is_at_rest:
                 self.keeper.wake()  # which hears of what other processes do
             self.hub.wait_for_news(self.clock, seen, deadline)
 

@@ -29,8 +29,8 @@ class Keeper:
     """Publishes the last report of a scan that has gone silent, and follows other processes.
 
     Its thread starts when it is needed. It is a daemon, since a thread that waits would otherwise
-    keep the interpreter from exiting. It ends soon after the last scan, or, where there are other
-    processes to follow, with the shutdown.
+    keep the interpreter from exiting. It ends soon after the last scan, or, where a service was
+    started and there are other processes to follow, with the shutdown.
 
     Args:
         core: Whose queue it keeps.
@@ -92,7 +92,7 @@ class Keeper:
             dues = [context.due for context in list(core.publisher.dirty)]
             if follow is not None:
                 dues.append(next(follow))
-            elif core.scans:
+            if self._is_needed():
                 lingers_until = None
             else:
                 if lingers_until is None:
@@ -105,10 +105,20 @@ class Keeper:
         core = self._core
         is_idle = core.is_past(lingers_until)
         with core.hub.lock:
-            done = core.hub.finished or (is_idle and not core.scans)
+            done = core.hub.finished or (is_idle and not self._is_needed())
             if done:
                 self._thread = None
             return done
+
+    def _is_needed(self) -> bool:
+        core = self._core
+        follows = core.store.shared and (core.started or core.hub.readers > 0)
+        return follows or bool(core.scans)
+
+    @property
+    def is_at_rest(self) -> bool:
+        """Whether it has no thread."""
+        return self._thread is None
 
     def rest(self) -> None:
         """Have the thread, if there is one, see that the last scan has ended."""

@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 from weakref import ref
 
-from scanqueue import _forks
+from scanqueue import _forks, _requests
 from scanqueue._clock import SystemClock
 from scanqueue._core import Core, Settings
 from scanqueue._queries import Queries, snapshots
@@ -134,20 +134,15 @@ class ScanQueueService(Queries):
         """
         core = self._core
         core.refuse_if_closed()
-        core.open()
-        if core.store.shared:
-            try:
-                core.recover()
-            except Exception:
-                core.refuse_if_closed()  # a shutdown that came in between has closed the store
-                raise
-            core.keeper.wake()
+        core.open_to_run()
         with core.setting_up:
             core.refuse_if_closed()
             if core.started:
                 return
             core.started = True  # before the first scan, which may fork
             close_at_exit(core)
+            if core.store.shared:
+                core.keeper.wake()
             if self._scan is not None:
                 core.workers = core.workers or Workers(core, self._scan)
                 try:
@@ -300,7 +295,7 @@ class ScanQueueService(Queries):
             scope = ScanScope(paths=scope.paths, deep=scope.deep)
         if not isinstance(when_running, WhenRunning):
             wrong_type("when_running", when_running, "a member of WhenRunning")
-        return self._core.submit(library, priority, scope, when_running)
+        return _requests.submit(self._core, library, priority, scope, when_running)
 
     def cancel_task(self, task_id: UUID) -> ScanTask:
         """Cancel a task, at once; a follow-up of the same library is left alone.
@@ -321,7 +316,7 @@ class ScanQueueService(Queries):
             QueueClosedError: The queue was shut down.
             StoreError: The store failed; nothing was changed.
         """
-        return self._core.cancel(check_task_id(task_id)).snapshot()
+        return _requests.cancel(self._core, check_task_id(task_id)).snapshot()
 
     def cancel_library(self, library_id: LibraryId) -> list[ScanTask]:
         """Cancel the active tasks of a library in one step (it was removed, say).
@@ -338,7 +333,7 @@ class ScanQueueService(Queries):
             QueueClosedError: The queue was shut down.
             StoreError: The store failed; nothing was changed.
         """
-        return snapshots(self._core.cancel_library(check_library_id(library_id)))
+        return snapshots(_requests.cancel_library(self._core, check_library_id(library_id)))
 
     # --- running ---
 
@@ -351,7 +346,7 @@ class ScanQueueService(Queries):
             QueueClosedError: The queue was shut down.
             StoreError: The store failed.
         """
-        self._core.set_paused(True)
+        _requests.set_paused(self._core, True)
 
     def resume(self) -> None:
         """Let scans start again after `pause`.
@@ -360,7 +355,7 @@ class ScanQueueService(Queries):
             QueueClosedError: The queue was shut down.
             StoreError: The store failed.
         """
-        self._core.set_paused(False)
+        _requests.set_paused(self._core, False)
 
     def run_pending(self, limit: int | None = None) -> int:
         """Run tasks on the calling thread until none can be claimed; no `start` is needed.

@@ -34,6 +34,7 @@ from tests.service.tools import (
     ids,
     libraries,
     run_one,
+    scan_nothing,
 )
 
 LOW, NORMAL, HIGH = TaskPriority.LOW, TaskPriority.NORMAL, TaskPriority.HIGH
@@ -672,3 +673,25 @@ def test_a_service_without_a_start_opens_and_closes_its_handle(
     queue.shutdown()
     with pytest.raises(TaskNotFoundError):
         queue.wait(UUID(int=1))
+
+
+def test_a_service_that_only_waited_keeps_no_thread(
+    shared: SharedQueue, clock: FakeClock, make: MakeQueue
+) -> None:
+    """Who was never started and has nobody to tell stops to follow the others."""
+    queue = make(None, store=shared.store())
+    task_id = queue.submit_task("music")
+    waiter = Call(lambda: queue.wait(task_id))
+    let_time_pass(clock, 5)
+    assert not waiter.is_over
+    queue.cancel_task(task_id)
+    waiter.result()
+
+    while queue._core.keeper.threads():
+        let_time_pass(clock, 0.5)
+    again = Call(lambda: queue.wait(queue.submit_task("films")))
+    other = make(scan_nothing, store=shared.store())
+    other.start()
+    while not again.is_over:
+        let_time_pass(clock, 0.5)
+    assert again.result().status is TaskStatus.COMPLETED
