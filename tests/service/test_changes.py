@@ -308,7 +308,8 @@ def test_a_result_after_a_cancel_is_a_change(queue: ScanQueueService, scanner: F
     scan = scanner.next_scan()
     scan.ignore_cancel()
     queue.cancel_task(task_id)
-    call = Call(lambda: queue.list_changes(queue.revision, timeout=None))
+    revision = queue.revision
+    call = Call(lambda: queue.list_changes(revision, timeout=None))
     scan.release(TaskResult(added_count=1))
 
     assert [task.result for task in call.result()] == [TaskResult(added_count=1)]
