@@ -236,11 +236,6 @@ class LiveContext:
             self._closed = True
         self.progress()  # the last that counts
 
-    @property
-    def is_dirty(self) -> bool:
-        """Whether something was reported that is not published."""
-        return self._dirty
-
     def wait(self, done: Callable[[], bool]) -> None:
         """Wait until `done()`; whoever makes it so calls `wake`."""
         self._desk.wait_in_scan(done, None)

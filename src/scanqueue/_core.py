@@ -293,7 +293,7 @@ class Core:
             try:
                 return operation(argument)
             except Exception as error:  # noqa: BLE001 - whatever a store raises
-                if self.forked or (until_closed and self.hub.closed):
+                if until_closed and self.hub.closed:
                     return None
                 if delay == FIRST_RETRY:
                     log(logger, ERROR, "the store failed; trying again until it works", error)

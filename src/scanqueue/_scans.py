@@ -100,8 +100,9 @@ class Scans:
         Returns:
             The claimed scan, or None.
         """
-        if done is not None and self.of_task(done.slot.task_id) is not done:
-            return None  # in a forked child: the scan is the parent's
+        is_foreign = done is not None and self.of_task(done.slot.task_id) is not done
+        if is_foreign:  # pragma: no cover - in forked children only: the scan is the parent's
+            return None
 
         # Either a shutdown sees that this thread is about to claim, or this thread that the queue
         # is closed.

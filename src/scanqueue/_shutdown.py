@@ -89,10 +89,11 @@ def _await_claims(core: Core) -> None:
     """Wait, in real time, for the workers that are about to claim; most of them find nothing."""
     clock = SystemClock()
     deadline = clock.monotonic() + STORE_TIMEOUT
-    while core.scans.is_claiming and clock.monotonic() < deadline:
+    while True:
         seen = core.hub.news_seq
-        if core.scans.is_claiming:
-            core.hub.wait_for_news(clock, seen, deadline)
+        if not core.scans.is_claiming or clock.monotonic() >= deadline:
+            return
+        core.hub.wait_for_news(clock, seen, deadline)
 
 
 def _notice(deadline: float | None, timeout: float | None) -> float | None:
@@ -147,9 +148,8 @@ def _record_stop(core: Core, contexts: list[LiveContext]) -> None:
         return [task for task in stopped if task.status.is_ended]
 
     try:
-        if contexts:
-            core.end(stop)
-            core.scans.note_sent_back(stopped)
+        core.end(stop)
+        core.scans.note_sent_back(stopped)
     except Exception as error:  # noqa: BLE001 - whatever a store raises
         if not core.retired:
             message = "the store failed; it learns of the shutdown when the scan ends"

@@ -247,22 +247,22 @@ def test_an_end_that_takes_three_tries_is_counted_once(
 
 
 class FailingClock(FakeClock):
-    """Fails once on the keeper's thread."""
+    """Fails some times on the keeper's thread."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.fails = False
+        self.failures = 0
 
     def monotonic(self) -> float:
         """Return the time, or raise."""
-        if self.fails and is_on("keeper"):
-            self.fails = False
+        if self.failures and is_on("keeper"):
+            self.failures -= 1
             raise OSError
         return super().monotonic()
 
 
 @pytest.mark.logs_errors
-def test_a_clock_that_fails_once_does_not_end_the_keeper(
+def test_a_clock_that_fails_does_not_end_the_keeper(
     make: MakeQueue,
     shared: SharedQueue,
     scanner: FakeScanner,
@@ -278,9 +278,9 @@ def test_a_clock_that_fails_once_does_not_end_the_keeper(
     queue.submit_task("music")
     scan = scanner.next_scan()
     await_deadline(clock, 0.5)
-    clock.fails = True
+    clock.failures = 2
     clock.advance(0.5)
-    await_that(lambda: not clock.fails)
+    await_that(lambda: not clock.failures)
     make(None, store=shared.store(), clock=clock).cancel_task(scan.task.id)
     while not scan.context.cancelled:
         clock.advance(0.5)
@@ -317,3 +317,61 @@ def test_a_start_that_a_shutdown_overtakes_while_it_recovers_says_that_the_queue
 
     with pytest.raises(QueueClosedError):
         queue.start()
+
+
+@pytest.mark.logs_errors
+def test_a_worker_whose_claim_fails_during_a_shutdown_ends(
+    make: MakeQueue, store: FailingStore
+) -> None:
+    """It does not try again: nothing starts any more."""
+    queue = make(FakeScanner(), store=store)
+    queue.submit_task("music")
+    shutdowns: list[Call[bool]] = []
+
+    def close_and_fail(number: int, call: str) -> StoreError | None:
+        if call != "write" or not is_on("worker"):
+            return None
+        shutdowns.append(Call(queue.shutdown))
+        await_that(lambda: queue.is_shut_down)
+        return StoreError()
+
+    store.fail_when(close_and_fail)
+    queue.start()
+
+    await_that(lambda: shutdowns)
+    assert shutdowns[0].result() is True
+    assert queue.stats().workers == 0
+    assert len(shutdowns) == 1
+
+
+@pytest.mark.logs_errors
+def test_pending_tasks_that_a_store_does_not_let_end_are_left_as_they_are(
+    make: MakeQueue, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The shutdown returns all the same, and the log says so."""
+    store = FailingStore(MemoryStore())
+    queue = make(FakeScanner(), store=store)
+    queue.submit_task("music")
+    store.fail("write")
+
+    assert queue.shutdown() is True
+    assert queue.pending_count() == 1
+    assert [r.message for r in caplog.records] == [
+        "the store failed; pending tasks were left as they are"
+    ]
+
+
+def test_a_store_that_another_shutdown_has_closed_meanwhile_is_no_failure(
+    queue: ScanQueueService, store: FailingStore, scans: list[FakeScan]
+) -> None:
+    """What one was about to record, the ends of the scans have recorded."""
+
+    def finish() -> None:
+        for scan in scans:
+            scan.release()
+        assert Call(queue.shutdown).result() is True
+
+    store.before_next("write", finish)
+
+    assert queue.shutdown(interrupt_running=True) is True
+    assert queue.pending_count() == 3
