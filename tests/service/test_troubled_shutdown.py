@@ -375,3 +375,45 @@ def test_a_store_that_another_shutdown_has_closed_meanwhile_is_no_failure(
 
     assert queue.shutdown(interrupt_running=True) is True
     assert queue.pending_count() == 3
+
+
+def test_pending_tasks_that_another_shutdown_has_ended_meanwhile_are_no_failure(
+    make: MakeQueue,
+) -> None:
+    """It has closed the store that this one fails to use."""
+    store = FailingStore(MemoryStore())
+    queue = make(FakeScanner(), store=store)
+    queue.submit_task("music")
+    failures = [StoreError()]
+
+    def fail_late(number: int, call: str) -> StoreError | None:
+        if call != "write" or not failures:
+            return None
+        error = failures.pop()
+        assert Call(queue.shutdown).result() is True
+        return error
+
+    store.fail_when(fail_late)
+
+    assert queue.shutdown() is True
+    assert queue.pending_count() == 0
+
+
+def test_without_a_thread_to_record_it_scans_are_asked_to_stop_all_the_same(
+    queue: ScanQueueService, scans: list[FakeScan], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The caller's own records it."""
+
+    class Scarce(threading.Thread):
+        def start(self) -> None:
+            if self.name == "scanqueue-shutdown":
+                raise RuntimeError
+            super().start()
+
+    monkeypatch.setattr("scanqueue._sync.Thread", Scarce)
+
+    assert queue.shutdown(0) is False
+    assert all(scan.context.cancelled for scan in scans)
+    assert queue.pending_count() == 3
+    for scan in scans:
+        scan.release()
