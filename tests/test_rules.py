@@ -462,8 +462,8 @@ class TestFencing:
         assert queue.report(old, 7) is None
         assert queue.finish(old) is None
         assert queue.stop(old, durable=True) is None
-        assert _rules.is_lost(queue.table, old)
-        assert not _rules.is_lost(queue.table, new)
+        assert _rules.is_lost(queue.table, old, 0)
+        assert not _rules.is_lost(queue.table, new, 0)
         assert unchanged_by(queue) == before
 
     @pytest.mark.parametrize(
@@ -510,12 +510,18 @@ class TestCancelling:
     def test_a_running_task_is_cancelled_at_once_and_stopping(self, queue: BareQueue) -> None:
         """It holds its slot until its scanner returns."""
         slot = queue.begin("a")
-        assert not _rules.is_lost(queue.table, slot)
+        assert not _rules.is_lost(queue.table, slot, 0)
         task = queue.cancel(slot.task_id)
         assert facts(task) == STOPPING
         assert task.completed_at == NOON
-        assert _rules.is_lost(queue.table, slot)
+        assert _rules.is_lost(queue.table, slot, 0)
         assert queue.table.slot_of("a") == slot
+
+    def test_a_claim_that_is_not_committed_yet_is_not_lost(self, queue: BareQueue) -> None:
+        """Also if its task is not there yet: both may be in one commit."""
+        slot = Slot("a", UUID(int=7), 1, "me")
+        assert not _rules.is_lost(queue.table, slot, queue.table.revision() + 1)
+        assert _rules.is_lost(queue.table, slot, queue.table.revision())
 
     def test_a_follow_up_is_left_alone(self, queue: BareQueue) -> None:
         """Only the task that was named is cancelled."""

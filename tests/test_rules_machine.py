@@ -267,7 +267,7 @@ class RulesMachine(RuleBasedStateMachine):
         assert holders == {(slot.task_id, slot.attempt) for slot in slots}
         for slot in slots:
             is_running = self.real.get(slot.task_id).status is TaskStatus.RUNNING
-            assert _rules.is_lost(self.real.table, slot) == (not is_running)
+            assert _rules.is_lost(self.real.table, slot, 0) == (not is_running)
 
     @invariant()
     def the_counts_are_right(self) -> None:

@@ -69,6 +69,7 @@ class LiveContext:
         "_stopped",
         "_task",
         "_total",
+        "claimed_at",
         "due",
         "ending",
         "is_shut_down",
@@ -83,6 +84,8 @@ class LiveContext:
         self.on_worker: bool = on_worker
         self.due: float = float("-inf")
         """When, by the monotonic clock, the next report may be published."""
+        self.claimed_at: int = task.revision
+        """The revision of its claim."""
         self.ending: Ending | None = None
         """How the scanner returned."""
         self.is_shut_down: bool = False

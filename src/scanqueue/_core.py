@@ -342,7 +342,7 @@ class Core:
         """Act on what other processes may have done: cancels, submissions, changes."""
         contexts = self.scans.all()
         with self.store.read() as view:
-            lost = [c for c in contexts if _rules.is_lost(view, c.slot)]
+            lost = [c for c in contexts if _rules.is_lost(view, c.slot, c.claimed_at)]
         for context in lost:
             context.stop()
         with self.hub.lock:

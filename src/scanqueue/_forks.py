@@ -6,6 +6,8 @@ import os
 from typing import Protocol
 from weakref import WeakSet
 
+from scanqueue import _sync
+
 
 class Forkable(Protocol):
     """Something that a forked child must not use as its parent left it."""
@@ -38,6 +40,8 @@ class Holder(Forkable, Protocol):
 
 _holders: WeakSet[Holder] = WeakSet()
 _held: list[Holder] = []
+_forking = _sync.Lock()
+"""Held from before a fork until after it, since two threads may fork at the same time."""
 
 
 def register_holder(holder: Holder) -> None:
@@ -51,8 +55,8 @@ def register_holder(holder: Holder) -> None:
 
 
 def _hold_all() -> None:
-    # In the same order for all, so that two threads that fork do not wait for each other.
-    for holder in sorted(_holders, key=id):
+    _forking.acquire()
+    for holder in list(_holders):
         _held.append(holder)
         holder.before_fork()
 
@@ -60,10 +64,12 @@ def _hold_all() -> None:
 def _let_all_go() -> None:
     while _held:
         _held.pop().after_fork_in_parent()
+    _forking.release()
 
 
 def _call_all() -> None:  # pragma: no cover - runs in forked children only
     _held.clear()
+    _forking.release()
     for forkable in list(_forkables):
         forkable.after_fork()
 

@@ -108,6 +108,7 @@ class Keeper:
             done = core.hub.finished or (is_idle and not self._is_needed())
             if done:
                 self._thread = None
+                core.hub.tell()  # who has just seen it at work, and is about to wait, looks again
             return done
 
     def _is_needed(self) -> bool:

@@ -202,13 +202,15 @@ def _current(view: TaskView, slot: Slot) -> TaskRecord | None:
     return view.get(slot.task_id) if held is slot or held == slot else None
 
 
-def is_lost(view: TaskView, slot: Slot) -> bool:
+def is_lost(view: TaskView, slot: Slot, claimed_at: int) -> bool:
     """Return whether a scan should stop: its task was cancelled, or is another attempt's now.
 
-    A claim that is not committed yet is not lost: its attempt is still to come.
+    Args:
+        view: One moment of the queue.
+        slot: The scan's.
+        claimed_at: The revision of its claim; one that is not committed yet is not lost.
     """
-    task = view.get(slot.task_id)
-    if task is not None and task.attempt < slot.attempt:
+    if view.revision() < claimed_at:
         return False
     current = _current(view, slot)
     return current is None or current.status is not TaskStatus.RUNNING

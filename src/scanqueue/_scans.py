@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from scanqueue import _rules, _sync
 from scanqueue._context import LiveContext
-from scanqueue.models import TaskStatus
+from scanqueue.models import EndReason, TaskStatus
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -107,8 +107,8 @@ class Scans:
         # Either a shutdown sees that this thread is about to claim, or this thread that the queue
         # is closed.
         thread = _sync.get_ident()
-        self._claiming.add(thread)
         try:
+            self._claiming.add(thread)
             claims = claims and not self._core.hub.closed
             if done is None and not claims:
                 return None
@@ -117,7 +117,7 @@ class Scans:
             self._claiming.discard(thread)
             if self._core.hub.closed:
                 self._core.wake()
-                if self._core.shutdown_returned and not (self._by_task or self._claiming):
+                if self._core.shutdown_returned and not (self._claiming or self._by_task):
                     self._core.retire()
 
     def _turn(
@@ -143,9 +143,14 @@ class Scans:
                 makes_work = (
                     hub.idle == 0 or _rules.claimable(table, core.settings.max_running) is not None
                 )
-        except BaseException:
+        except Exception:
             hub.count_ended(ended, by=-1)
             self._forget(context)
+            raise
+        except BaseException:  # Ctrl-C, and nobody knows whether it was committed
+            hub.count_ended(ended, by=-1)
+            if context is not None:
+                self._give_back(context)
             raise
         self.note_sent_back(stopped)
         self._forget(done)
@@ -165,6 +170,23 @@ class Scans:
         # Here, not after the commit: a cancel that comes next must find it.
         self._by_task[context.slot.task_id.int] = context
         return context
+
+    def _give_back(self, context: LiveContext) -> None:
+        """Have a thread undo a claim, if it was committed: its task waits again."""
+        core = self._core
+        context.shut_down()
+
+        def give_back(context: LiveContext) -> None:
+            now = core.now()
+            ending = _rules.Ending(None, EndReason.ERROR, "interrupted before it began")
+            with core.write() as table:
+                _rules.stop(table, context.slot, now=now, durable=True)
+                _rules.finish(table, context.slot, ending, context.progress(), now=now)
+            self._forget(context)
+            with core.hub.lock:
+                core.hub.tell(work=True)
+
+        _sync.Thread(target=core.persist, args=(give_back, context), daemon=True).start()
 
     def _forget(self, context: LiveContext | None) -> None:
         """Drop a scan that is over, or whose claim failed."""

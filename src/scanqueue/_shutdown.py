@@ -67,15 +67,16 @@ def shut_down(core: Core, timeout: float | None, *, interrupt_running: bool) -> 
         if core.is_past(notice):
             break
     if not core.wait_for(others_are_over, notice):
-        recording = _ask_to_stop(core, own)
-        _await_end(recording, STORE_TIMEOUT)
-        core.wait_for(lambda: not recording.is_alive() or None, deadline)
+        recorded = _ask_to_stop(core, own)
+        recorded.wait(STORE_TIMEOUT)
+        core.wait_for(lambda: recorded.is_set() or None, deadline)
     for _ in batches:
         pass
     core.wait_for(others_are_over, deadline)
     core.shutdown_returned = True  # from now on the last scan that ends gives up the store
+    is_claiming = core.scans.is_claiming  # first: what was claimed meanwhile is among the scans
     left_behind = core.scans.all()
-    others_left = core.scans.is_claiming or any(scan is not own for scan in left_behind)
+    others_left = is_claiming or any(scan is not own for scan in left_behind)
     if others_left:
         core.finish_telling()
     if others_left or left_behind:
@@ -116,19 +117,20 @@ def _end_pending(core: Core) -> Iterator[None]:
             log(logger, ERROR, "the store failed; pending tasks were left as they are", error)
 
 
-def _ask_to_stop(core: Core, own: LiveContext | None = None) -> _sync.Thread:
+def _ask_to_stop(core: Core, own: LiveContext | None = None) -> _sync.Event:
     """Ask the scans of this process to stop, but for the caller's own; start to record it.
 
     Returns:
-        A thread that records it, since a store may take long. What it misses is recorded when the
-        scan ends.
+        Set once a thread of its own has recorded it, since a store may take long. What it misses
+        is recorded when the scan ends.
     """
     core.asks_to_stop = True
     contexts = [context for context in core.scans.all() if context is not own]
     for context in contexts:
         context.shut_down()
     core.wake()
-    arguments = (core, contexts)
+    recorded = _sync.Event()
+    arguments = (core, contexts, recorded)
     thread = _sync.Thread(
         target=_record_stop, args=arguments, name="scanqueue-shutdown", daemon=True
     )
@@ -136,10 +138,10 @@ def _ask_to_stop(core: Core, own: LiveContext | None = None) -> _sync.Thread:
         thread.start()
     except RuntimeError:  # out of threads, or the interpreter exits
         _record_stop(*arguments)
-    return thread
+    return recorded
 
 
-def _record_stop(core: Core, contexts: list[LiveContext]) -> None:
+def _record_stop(core: Core, contexts: list[LiveContext], recorded: _sync.Event) -> None:
     """Record that scans were asked to stop: their tasks end, or wait for the next start."""
     stopped: list[TaskRecord] = []
 
@@ -154,13 +156,9 @@ def _record_stop(core: Core, contexts: list[LiveContext]) -> None:
         if not core.retired:
             message = "the store failed; it learns of the shutdown when the scan ends"
             log(logger, ERROR, message, error)
+    finally:
+        recorded.set()
     core.wake()
-
-
-def _await_end(thread: _sync.Thread, timeout: float) -> None:
-    """Wait for a thread, if it was started, at most so many real seconds."""
-    if thread.ident is not None:
-        thread.join(max(0.0, timeout))
 
 
 def _join(core: Core, timeout: float) -> None:
@@ -169,7 +167,7 @@ def _join(core: Core, timeout: float) -> None:
     deadline = clock.monotonic() + timeout
     threads = [*core.keeper.threads(), *(core.workers.threads() if core.workers else ())]
     for thread in threads:
-        _await_end(thread, deadline - clock.monotonic())
+        thread.join(max(0.0, deadline - clock.monotonic()))
 
 
 _started: WeakSet[Core] = WeakSet()
@@ -189,13 +187,11 @@ def _close_forgotten() -> None:
     clock = SystemClock()
     deadline = clock.monotonic() + EXIT_TIMEOUT
     forgotten = [core for core in _started if not core.hub.closed]
-    recordings = []
     for core in forgotten:
         core.close()
         core.finish_telling()
-        recordings.append(_ask_to_stop(core))
-    for recording in recordings:
-        _await_end(recording, deadline - clock.monotonic())
+    for recorded in [_ask_to_stop(core) for core in forgotten]:
+        recorded.wait(max(0.0, deadline - clock.monotonic()))
     for core in forgotten:
         _join(core, deadline - clock.monotonic())
     if forgotten:

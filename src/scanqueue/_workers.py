@@ -100,6 +100,7 @@ def run_here(core: Core, scan: ScanFunction, limit: int | None) -> int:
         StoreError: The store failed before a scan began.
     """
     count = 0
+    core.open_to_run()
     if core.store.shared:
         core.keeper.wake()  # which hears of cancels by other processes
     context = core.scans.turn(None, claims=limit != 0)

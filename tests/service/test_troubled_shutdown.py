@@ -417,3 +417,25 @@ def test_without_a_thread_to_record_it_scans_are_asked_to_stop_all_the_same(
     assert queue.pending_count() == 3
     for scan in scans:
         scan.release()
+
+
+def test_a_claim_that_was_committed_when_ctrl_c_came_is_given_back(
+    make: MakeQueue, shared: SharedQueue
+) -> None:
+    """No task is left RUNNING without a scanner."""
+    queue = make(FakeScanner(), store=shared.store(), workers=0)
+    task_id = queue.submit_task("music")
+    interrupts = [KeyboardInterrupt()]
+
+    def interrupt(_: str) -> None:
+        if interrupts:
+            raise interrupts.pop()
+
+    shared.after_commit = interrupt
+    with pytest.raises(KeyboardInterrupt):
+        queue.run_pending()
+
+    await_that(lambda: queue.stats().running == 0 and not queue._core.scans)
+    assert queue.run_pending() == 1
+    task = current(queue, task_id)
+    assert (task.status, task.attempt, task.interruptions) == (TaskStatus.COMPLETED, 2, 0)

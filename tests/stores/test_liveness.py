@@ -108,7 +108,7 @@ def test_the_dead_that_hold_a_slot_are_left_for_recovery(path: Path) -> None:
     """Their file stays until somebody has asked; that of others goes at the next opening."""
     other = Other(path)
     other.end()
-    idle = path.with_name(path.name + "-owner-idle")
+    idle = path.with_name(path.name + "-owner-" + "f" * 32)
     idle.touch()
     store = SQLiteStore(path)
     store.open("me", 1000)

@@ -180,15 +180,19 @@ def test_a_file_system_without_links_will_do(
     """The draft is renamed under a lock; never over a queue."""
 
     def link(source: str, target: str) -> None:
-        if is_late:
-            early = SQLiteStore(path)
-            monkeypatch.setattr(os, "link", os.rename)
-            early.open("early", 1)
-            submit(early, "music")
-            early.close()
         raise PermissionError(1, "no links here")
 
+    def be_late(draft: str) -> None:
+        monkeypatch.setattr(_sqlite_file, "_sync", sync)
+        early = SQLiteStore(path)
+        early.open("early", 1)
+        submit(early, "music")
+        early.close()
+
+    sync = _sqlite_file._sync
     monkeypatch.setattr(os, "link", link)
+    if is_late:
+        monkeypatch.setattr(_sqlite_file, "_sync", be_late)
     store = SQLiteStore(path)
     store.open("me", 2000)
     assert waiting(store) == ["music"] * is_late
@@ -196,18 +200,70 @@ def test_a_file_system_without_links_will_do(
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_a_log_without_its_database_is_not_taken_over(path: Path) -> None:
+    """Who deletes the file of a killed process begins a new queue, and not half of the old one."""
+    path.with_name(path.name + "-wal").write_bytes(b"old")
+    path.with_name(path.name + "-shm").write_bytes(b"old")
+    store = SQLiteStore(path)
+    store.open("me", 1)
+    submit(store, "music")
+    assert waiting(store) == ["music"]
+    store.close()
+
+
+def test_files_of_others_with_such_a_name_are_left_alone(path: Path) -> None:
+    """They hold no lock, and are nobody's sign of life."""
+    files = [path.with_name(path.name + "-owner-" + name) for name in ("manual.pdf", "a" * 32)]
+    for file in files:
+        file.write_text("precious")
+    store = SQLiteStore(path)
+    store.open("me", 1)
+    store.close()
+    assert [file.read_text() for file in files] == ["precious"] * 2
+
+
+def test_a_link_that_leads_to_itself_is_refused(path: Path) -> None:
+    """Not tried for ever."""
+    path.symlink_to(path.name)
+    with pytest.raises(StoreError):
+        SQLiteStore(path).open("me", 1)
+
+
+@pytest.mark.skipif(not Path("/proc/locks").exists(), reason="the locks cannot be seen here")
+def test_a_maker_takes_no_lock_from_who_has_the_database_open(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To close any descriptor of a file would: and then its log might be deleted under way."""
+    first, second = SQLiteStore(path), SQLiteStore(path)
+    publish = _sqlite_file._publish
+
+    def publish_and_be_late(draft: str, target: str) -> None:
+        publish(draft, target)
+        monkeypatch.setattr(_sqlite_file, "_publish", publish)
+        second.open("second", 1)
+        submit(second, "music")
+
+    monkeypatch.setattr(_sqlite_file, "_publish", publish_and_be_late)
+    first.open("first", 1)
+
+    inode = f":{path.stat().st_ino} "
+    assert any(inode in line for line in Path("/proc/locks").read_text().splitlines())
+    first.close()
+    second.close()
+
+
 def test_what_killed_makers_left_is_removed(open_store: OpenStore, tmp_path: Path) -> None:
     """Not what one is at work on, and nothing of others."""
     dead, alive = ("queue.db-new-" + digit * 32 for digit in "ab")
     other = "queue.db-new-year"
-    for name in (dead, dead + "-journal", other):
+    for name in (dead, dead + "-journal", dead + "-lock", alive, other):
         (tmp_path / name).touch()
-    with _file_lock.locked(str(tmp_path / alive)):
+    with _file_lock.locked(str(tmp_path / alive) + "-lock"):
         open_store()
     names = {file.name for file in tmp_path.iterdir()}
     assert alive in names
     assert other in names
-    assert not names & {dead, dead + "-journal"}
+    assert not names & {dead, dead + "-journal", dead + "-lock"}
 
 
 def test_a_maker_that_fails_leaves_nothing(

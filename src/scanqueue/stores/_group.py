@@ -68,6 +68,8 @@ class _Group(Generic[T]):
 
     def __init__(self, *, sync: bool) -> None:
         self.sync = sync
+        self.size = 0
+        """How many have begun, whatever became of them."""
         self.members: list[Block[T]] = []
         """Those that have ended well, and wait for the commit."""
         self.failure: StoreError | None = None
@@ -134,6 +136,7 @@ class Writers(Generic[T]):
             if self._group is None:
                 self._engine.begin(sync=block.sync)
                 self._group = _Group(sync=block.sync)
+            self._group.size += 1
             return self._engine.enter(alone=not self._group.members)
         except BaseException as error:
             self._retreat(block, error)
@@ -177,17 +180,25 @@ class Writers(Generic[T]):
             return
         group = self._group
         if group is None or not group.members:
-            self._engine.rollback()
-            self._group = None
-            self._pass_on(error if isinstance(error, StoreBusyError) else None)
-            return
-        if block not in group.members:
             try:
+                self._engine.rollback()
+            finally:
+                self._group = None
+                self._pass_on(error if isinstance(error, StoreBusyError) else None)
+            return
+        try:
+            if block not in group.members:
                 self._engine.undo()
-            except StoreError as failure:
-                group.failure = failure
-        if group.failure is not None or not self._hand_on(group):
-            self._settle(group)
+        except StoreError as failure:
+            group.failure = failure
+        except BaseException as interrupt:
+            group.failure = StoreError("a transaction was interrupted; nothing was changed")
+            group.failure.__cause__ = interrupt
+            self._engine.rollback()
+            raise
+        finally:
+            if group.failure is not None or not self._hand_on(group):
+                self._settle(group)
 
     # --- whose turn it is ---
 
@@ -213,7 +224,7 @@ class Writers(Generic[T]):
 
     def _hand_on(self, group: _Group[T]) -> bool:
         """Hand the turn to a block that fits into the group, if one waits for it."""
-        if len(group.members) < GROUP_LIMIT:
+        if group.size < GROUP_LIMIT:
             with self._lock:
                 waiting = self._waiting[group.sync]
                 if waiting and not waiting[0].is_exclusive:

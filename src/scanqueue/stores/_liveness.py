@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 _INFIX = "-owner-"
 _NAME = re.compile(r"[0-9A-Za-z_.-]{1,100}")
 """What an owner may be called, as a part of a file's name."""
+_MADE = re.compile(r"[0-9a-f]{32}")
+"""What services call themselves: whatever else is beside the database is somebody else's."""
 
 
 class Liveness:
@@ -67,8 +69,10 @@ class Liveness:
             but: Owners that are still to be asked about.
         """
         for owner in beside(self._path, _INFIX):
-            if owner not in but and owner != self._owner:
-                _file_lock.remove_free(self._file_of(owner))
+            path = self._file_of(owner)
+            is_ours = _MADE.fullmatch(owner) and not os.path.getsize(path)
+            if is_ours and owner not in but and owner != self._owner:
+                _file_lock.remove_free(path)
 
     def give_up(self) -> None:
         """End the sign of life; a second call does nothing."""

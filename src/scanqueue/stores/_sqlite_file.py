@@ -28,7 +28,9 @@ if TYPE_CHECKING:
 BUSY_TIMEOUT = 5.0
 """Seconds that a connection waits for one of another process."""
 
-_DRAFT = re.compile(r"[0-9a-f]{32}")
+_COMPANIONS = ("-journal", "-wal", "-shm")
+_LOCK = "-lock"
+_DRAFT_LOCK = re.compile(rf"[0-9a-f]{{32}}{_LOCK}")
 
 
 class DatabaseFile:
@@ -174,8 +176,9 @@ def create(path: str, first_revision: int) -> None:
         sqlite3.Error: It cannot be filled.
     """
     draft = f"{path}-new-{uuid4().hex}"
-    # The lock says that its maker is alive.
-    with _file_lock.locked(draft) as descriptor:
+    # The lock says that its maker is alive. It is on a file of its own: once the draft has its
+    # name, to close any descriptor of it would take the locks of SQLite from the database.
+    with _file_lock.locked(draft + _LOCK):
         try:
             with closing(sqlite3.connect(draft, isolation_level=None)) as connection:
                 connection.execute("PRAGMA journal_mode = MEMORY")
@@ -185,41 +188,54 @@ def create(path: str, first_revision: int) -> None:
                     "INSERT INTO queue (one, revision) VALUES (1, ?)", (first_revision,)
                 )
                 connection.execute("PRAGMA journal_mode = WAL")
-            os.fsync(descriptor)
+            _sync(draft)
             _publish(draft, path)
         finally:
             _remove_draft(draft)
+
+
+def _sync(draft: str) -> None:
+    """See that a draft is on disk; nobody else has it open, and it has no other name."""
+    descriptor = os.open(draft, os.O_RDWR | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _publish(draft: str, path: str) -> None:
     """Give a draft its name, unless that is taken, and make the name durable."""
     folder = os.open(os.path.dirname(path), os.O_RDONLY | os.O_CLOEXEC)
     try:
+        _file_lock.acquire(folder)  # one maker at a time
+        if os.path.exists(path):
+            return
+        for suffix in _COMPANIONS:  # of a database that was deleted: SQLite would take them over
+            with suppress(FileNotFoundError):
+                os.unlink(path + suffix)
         try:
             os.link(draft, path)
-        except FileExistsError:
-            return
+        except FileExistsError:  # something that leads nowhere
+            raise
         except OSError:  # a file system without links
-            _file_lock.acquire(folder)
-            if not os.path.exists(path):
-                os.rename(draft, path)
+            os.rename(draft, path)
         os.fsync(folder)
     finally:
         os.close(folder)
 
 
 def _remove_draft(draft: str) -> None:
-    for suffix in ("-journal", "-wal", "-shm", ""):
+    for suffix in (*_COMPANIONS, "", _LOCK):
         with suppress(OSError):
             os.unlink(draft + suffix)
 
 
 def remove_abandoned(path: str) -> None:
-    """Remove the drafts of makers that were killed."""
+    """Remove the drafts of makers that were killed, which may be second names of the database."""
     for name in beside(path, "-new-"):
-        draft = f"{path}-new-{name}"
-        if _DRAFT.fullmatch(name) and _file_lock.remove_free(draft):
-            _remove_draft(draft)
+        lock = f"{path}-new-{name}"
+        if _DRAFT_LOCK.fullmatch(name) and _file_lock.remove_free(lock):
+            _remove_draft(lock.removesuffix(_LOCK))
 
 
 def beside(path: str, infix: str) -> Iterator[str]:

@@ -54,7 +54,7 @@ PENDING_OF = _select("library_id = ? AND status = 'pending'")
 SLOTS = "SELECT seq, library_id, task_id, attempt, owner FROM slots ORDER BY seq"
 SLOT_OF = "SELECT seq, library_id, task_id, attempt, owner FROM slots WHERE library_id = ?"
 FIRST_CLAIMABLE = _select(
-    "status = 'pending'"
+    "status = 'pending' AND holds_slot = 0"  # one that says so without a slot is damaged
     " AND NOT EXISTS (SELECT 1 FROM slots WHERE slots.library_id = tasks.library_id)"
     " ORDER BY priority DESC, rank"
 )
@@ -252,14 +252,24 @@ class SQLiteTable(SQLiteView):
             assert new.completed_at is not None
             changes["ended_by"] = self._latest_end(to_microseconds(new.completed_at))
         assignments = " = ?, ".join(changes)
-        updated = self._connection.execute(
-            f"UPDATE tasks SET {assignments} = ? WHERE id = ? AND revision = ?",  # noqa: S608 - columns
-            (*changes.values(), new.id.bytes, old.revision),
-        )
+        statement = f"UPDATE tasks SET {assignments} = ? WHERE id = ? AND revision = ?"  # noqa: S608 - columns
+        values = (*changes.values(), new.id.bytes, old.revision)
+        try:
+            updated = self._connection.execute(statement, values)
+        except sqlite3.IntegrityError:
+            self._set_lost_aside(new)
+            updated = self._connection.execute(statement, values)
         if updated.rowcount != 1:
             message = f"task {new.id} has changed since it was read"
             raise ValueError(message)
         self.state.exchange(old, new)
+
+    def _set_lost_aside(self, task: TaskRecord) -> None:
+        """Set aside what runs in the library of a task that is claimed: its slot was damaged."""
+        query = "SELECT seq FROM tasks WHERE library_id = ? AND status = 'running'"
+        for (number,) in self._connection.execute(query, (task.library_id,)).fetchall():
+            self._report("tasks", number, ValueError("it runs without a slot"))
+            self._set_aside("tasks", number)
 
     def _latest_end(self, end: int) -> int:
         latest = self._connection.execute(LATEST_END).fetchone()

@@ -115,12 +115,7 @@ class Writer:
         """
         assert self._connection is not None
         assert self._table is not None
-        try:
-            if self._is_marked:
-                self._connection.execute("RELEASE block")
-        except sqlite3.Error as error:
-            raise explain(error, self._file.path) from error
-        self._refuse_lost()
+        self._refuse_lost()  # the mark stays: the commit takes all marks away
         self._is_marked = False
         self._kept = self._table.state
 

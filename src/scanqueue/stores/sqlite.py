@@ -147,12 +147,14 @@ class SQLiteStore:
     def close(self) -> None:
         """Give up the sign of life, and close the file; reads open it again for a moment each."""
         self._writers.hold(-1)
-        self._is_open = False
-        self._writer.close()
-        self._writers.let_go()
-        self._readers.close()
-        if self._liveness is not None:
-            self._liveness.give_up()
+        try:
+            self._is_open = False
+            self._writer.close()
+        finally:
+            self._writers.let_go()
+            self._readers.close()
+            if self._liveness is not None:
+                self._liveness.give_up()
 
     def read(self) -> AbstractContextManager[TaskView]:
         """Return a context that sees one moment of the queue.
