@@ -439,3 +439,16 @@ def test_a_claim_that_was_committed_when_ctrl_c_came_is_given_back(
     assert queue.run_pending() == 1
     task = current(queue, task_id)
     assert (task.status, task.attempt, task.interruptions) == (TaskStatus.COMPLETED, 2, 0)
+
+
+def test_ctrl_c_before_a_claim_changes_nothing(make: MakeQueue, store: FailingStore) -> None:
+    """The task waits as before."""
+    queue = make(FakeScanner(), store=store, workers=0)
+    queue.submit_task("music")
+    store.fail("write", error=KeyboardInterrupt)
+    with pytest.raises(KeyboardInterrupt):
+        queue.run_pending()
+
+    store.recover()
+    assert queue.pending_count() == 1
+    assert queue.run_pending() == 1

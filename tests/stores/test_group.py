@@ -319,6 +319,42 @@ class Interrupt(BaseException):
     """Stands for a `KeyboardInterrupt`, which would end the test run."""
 
 
+def test_an_interrupt_while_a_block_is_undone_fails_its_group_and_no_more(crowd: Crowd) -> None:
+    """Nobody knows what is left of the transaction; the next one is a new one."""
+    calls = [crowd.first(), crowd.next(1, error=KeyError("mine"))]
+    crowd.engine.fails["undo"] = Interrupt()
+    crowd.go_on.set()
+    with pytest.raises(Interrupt):
+        calls[1].result()
+    with pytest.raises(StoreError, match="interrupted"):
+        calls[0].result()
+    assert crowd.engine.stored == []
+    assert crowd.is_free()
+
+
+def test_an_interrupt_while_a_lone_block_is_undone_lets_the_next_one_in(crowd: Crowd) -> None:
+    """It does not keep its turn."""
+    call = crowd.first(error=KeyError("mine"))
+    crowd.engine.fails["rollback"] = Interrupt()
+    crowd.go_on.set()
+    with pytest.raises(Interrupt):
+        call.result()
+    assert crowd.writers._holder is None
+
+
+def test_blocks_that_fail_do_not_keep_a_group_open(crowd: Crowd) -> None:
+    """They count: whoever waits for the commit does not wait for all of them."""
+    calls = [crowd.first()]
+    failing = [crowd.next(number, error=KeyError("mine")) for number in range(GROUP_LIMIT + 5)]
+    crowd.go_on.set()
+    for call in failing:
+        with pytest.raises(StoreError, match="explained"):
+            call.result()
+    calls[0].result()
+    commit = crowd.engine.calls.index("commit")
+    assert crowd.engine.calls[:commit].count("undo") == GROUP_LIMIT - 1
+
+
 def test_an_interrupt_while_waiting_for_the_turn_leaves_the_queue(crowd: Crowd) -> None:
     """Nobody waits for the one that is gone."""
     first = crowd.first()
