@@ -30,7 +30,7 @@ BUSY_TIMEOUT = 5.0
 
 _COMPANIONS = ("-journal", "-wal", "-shm")
 _LOCK = "-lock"
-_DRAFT_LOCK = re.compile(rf"[0-9a-f]{{32}}{_LOCK}")
+_DRAFT = re.compile(r"[0-9a-f]{32}")
 
 
 class DatabaseFile:
@@ -192,6 +192,8 @@ def create(path: str, first_revision: int) -> None:
             _publish(draft, path)
         finally:
             _remove_draft(draft)
+            with suppress(OSError):
+                os.unlink(draft + _LOCK)
 
 
 def _sync(draft: str) -> None:
@@ -225,7 +227,7 @@ def _publish(draft: str, path: str) -> None:
 
 
 def _remove_draft(draft: str) -> None:
-    for suffix in (*_COMPANIONS, "", _LOCK):
+    for suffix in (*_COMPANIONS, ""):
         with suppress(OSError):
             os.unlink(draft + suffix)
 
@@ -233,9 +235,11 @@ def _remove_draft(draft: str) -> None:
 def remove_abandoned(path: str) -> None:
     """Remove the drafts of makers that were killed, which may be second names of the database."""
     for name in beside(path, "-new-"):
-        lock = f"{path}-new-{name}"
-        if _DRAFT_LOCK.fullmatch(name) and _file_lock.remove_free(lock):
-            _remove_draft(lock.removesuffix(_LOCK))
+        number = name.removesuffix(_LOCK)
+        draft = f"{path}-new-{number}"
+        if _DRAFT.fullmatch(number) and _file_lock.is_free(draft + _LOCK):
+            _file_lock.remove_free(draft + _LOCK)
+            _remove_draft(draft)
 
 
 def beside(path: str, infix: str) -> Iterator[str]:
