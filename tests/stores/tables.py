@@ -21,7 +21,7 @@ from scanqueue.stores._sqlite_table import SQLiteTable
 
 def table_in_memory(revision: int) -> SQLiteTable:
     """Return the table of a database that is gone with it, in a transaction without end."""
-    connection = sqlite3.connect(":memory:", isolation_level=None)
+    connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
     connection.text_factory = to_text
     upgrade(connection, "memory")
     connection.execute("INSERT INTO queue (one, revision) VALUES (1, ?)", (revision,))
