@@ -24,8 +24,12 @@ PYTHONS = nox.project.python_versions(PYPROJECT)
 PACKAGE: str = PYPROJECT["project"]["name"]
 
 # These tests start and kill processes, of which no coverage is measured. They take as long as half
-# of the others together: they run on the oldest Python, and all of them in the session `crash`.
-WITHOUT_PROCESSES = ("--ignore", "tests/crash", "--ignore", "tests/faults")
+# of the others together, and run on the oldest Python.
+WITHOUT_PROCESSES = (
+    *("--ignore", "tests/crash", "--ignore", "tests/faults"),
+    *("--ignore", "tests/examples/test_durable.py"),
+    *("--ignore", "tests/examples/test_gunicorn_app.py"),
+)
 
 _wheels: list[Path] = []  # the wheel of this run of nox, once it is built
 
