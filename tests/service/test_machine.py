@@ -384,6 +384,8 @@ class ServiceMachine(RuleBasedStateMachine):
         self.clock.advance(self.report_interval)  # so that it is not too soon after the last one
         task_id = self._one(list(self.held), pick)
         self.held[task_id].report(scanned, total)
+        # The keeper may have published the last one just now: then this one is due a little later.
+        self.clock.advance(self.report_interval)
         self.model.report(
             self._model_task(task_id), TaskProgress(scanned_paths=scanned, total_paths=total)
         )
