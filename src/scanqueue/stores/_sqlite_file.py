@@ -28,6 +28,10 @@ if TYPE_CHECKING:
 BUSY_TIMEOUT = 5.0
 """Seconds that a connection waits for one of another process."""
 
+PAGE_SIZE = 1024
+"""Bytes of a page. A task changes about six pages, and each is written as a whole: with the usual
+4,096 a submission takes a fifth longer where no flush hides it."""
+
 _COMPANIONS = ("-journal", "-wal", "-shm")
 _LOCK = "-lock"
 _DRAFT = re.compile(r"[0-9a-f]{32}")
@@ -181,6 +185,7 @@ def create(path: str, first_revision: int) -> None:
     with _file_lock.locked(draft + _LOCK):
         try:
             with closing(sqlite3.connect(draft, isolation_level=None)) as connection:
+                connection.execute(f"PRAGMA page_size = {PAGE_SIZE}")
                 connection.execute("PRAGMA journal_mode = MEMORY")
                 connection.execute("PRAGMA synchronous = OFF")  # it is synced as a whole below
                 upgrade(connection, path)

@@ -55,11 +55,11 @@ class Writer:
         Raises:
             StoreError: The database cannot be written.
         """
-        self._file.check_identity()
         try:
             connection = self._connection
             is_new = connection is None
             if connection is None:
+                self._file.check_identity()  # later, the commit sees to that
                 self._connection = connection = self._file.connect()
                 self._synchronous = ""
             synchronous = "FULL" if sync and self._full else "NORMAL"
