@@ -4,8 +4,10 @@
 installing again (so the tests see the wheel of last time).
 """
 
+import atexit
 import os
 import shutil
+import tempfile
 from pathlib import Path
 
 import nox
@@ -46,8 +48,9 @@ def _install(session: nox.Session, *groups: str) -> None:
 def _wheel(session: nox.Session) -> str:
     """Build the wheel, once in a run of nox, and return its path."""
     if not _wheels:
-        folder = session.cache_dir / "wheel"
-        shutil.rmtree(folder, ignore_errors=True)
+        # A folder of its own, since two runs of nox may be at work.
+        folder = Path(tempfile.mkdtemp(prefix=f"{PACKAGE}-wheel-"))
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
         # fmt: off
         session.run_install(
             "python", "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(folder), ".",
