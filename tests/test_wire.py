@@ -565,6 +565,11 @@ PROBLEMS = [
         {"type": "urn:scanqueue:invalid-argument", "title": "Invalid argument", "status": 400},
         id="strange-value",
     ),
+    pytest.param(
+        TimeoutError("secret"),
+        {"type": "urn:scanqueue:timeout", "title": "Not done in time", "status": 504},
+        id="timeout",
+    ),
     *(
         pytest.param(
             error,

@@ -38,6 +38,7 @@ _PROBLEMS: Mapping[type[BaseException], tuple[str, str]] = {
     ScanQueueError: ("scan-queue-error", "Scan queue failed"),
     ValueError: ("invalid-argument", "Invalid argument"),
     TypeError: ("invalid-argument", "Invalid argument"),
+    TimeoutError: ("timeout", "Not done in time"),
     BaseException: ("internal-error", "Internal error"),
 }
 """The last part of `type`, and `title`; an error has those of its nearest class in here."""
@@ -47,9 +48,10 @@ def problem_from_error(error: BaseException) -> ProblemDict:
     """Return an error as problem details (RFC 9457), JSON-ready.
 
     An error of the library has the status that it hints at, and its data as members: `task_id`,
-    `task` or `max_pending`. A bad argument (`ValueError`, `TypeError`) is a 400. The rest is a 500
-    that says nothing more, since its message is not for strangers; nor is that of a `StoreError`,
-    which may name files of the host.
+    `task` or `max_pending`. A bad argument (`ValueError`, `TypeError`) is a 400, and a
+    `TimeoutError` (of `wait`, say) a 504. The rest is a 500. Neither of these two says more, since
+    the message is not for strangers; nor is that of a `StoreError`, which may name files of the
+    host.
 
     Args:
         error: The error.
@@ -79,7 +81,9 @@ def problem_from_error(error: BaseException) -> ProblemDict:
 def _status_of(error: BaseException) -> int:
     if isinstance(error, ScanQueueError | ScanCancelled):
         return error.http_status
-    return 400 if isinstance(error, ValueError | TypeError) else 500
+    if isinstance(error, ValueError | TypeError):
+        return 400
+    return 504 if isinstance(error, TimeoutError) else 500
 
 
 def _detail_of(error: BaseException) -> str:
