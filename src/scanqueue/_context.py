@@ -75,6 +75,7 @@ class LiveContext:
         "is_shut_down",
         "on_worker",
         "slot",
+        "thread",
     )
 
     def __init__(
@@ -82,6 +83,8 @@ class LiveContext:
     ) -> None:
         self.slot: Slot = slot
         self.on_worker: bool = on_worker
+        self.thread: int = _sync.get_ident()
+        """Who claimed it, and runs it."""
         self.due: float = float("-inf")
         """When, by the monotonic clock, the next report may be published."""
         self.claimed_at: int = task.revision

@@ -53,8 +53,9 @@ class Settings:
 class Core:
     """The state of one service, and every transaction that it runs.
 
-    Thread-safety: any thread. `hub.lock` protects what the hub says; all else is set once, or in
-    `after_fork`.
+    Thread-safety: any thread. `hub.lock` protects what the hub says, `setting_up` what says how
+    far the service is: `ready`, `retired`, `started` and `workers`. Flags are only ever raised, and
+    are read without a lock.
     """
 
     def __init__(self, store: TaskStore, clock: Clock, settings: Settings) -> None:

@@ -19,8 +19,9 @@ class Hub:
 
     Nobody looks into the store while holding the lock. Whoever waits reads a sequence number
     first, looks second, and waits third, unless the number has moved in between; whoever changes
-    the queue commits first and moves the number second. So no wake-up is lost. No other lock is
-    ever taken while this one is held; it may be taken inside a transaction, to count.
+    the queue commits first and moves the number second. So no wake-up is lost. No other lock of
+    the library is ever taken while this one is held, only what a clock has of its own; it may be
+    taken inside a transaction, to count.
     """
 
     def __init__(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from scanqueue import _rules, _sync
@@ -9,7 +10,7 @@ from scanqueue._context import LiveContext
 from scanqueue.models import EndReason, TaskStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from datetime import datetime
     from uuid import UUID
 
@@ -33,6 +34,8 @@ class Scans:
     def __init__(self, core: Core) -> None:
         self._core = core
         self._by_task: dict[int, LiveContext] = {}
+        self._lock = _sync.Lock()
+        """Held while an entry of `_by_task` is made or dropped, so that each drops its own."""
         self._sent_back: set[int] = set()
         self._claiming: set[int] = set()
         """The threads that are about to claim, and have seen the queue open."""
@@ -115,10 +118,15 @@ class Scans:
             return self._turn(done, claims=claims, on_worker=on_worker)
         finally:
             self._claiming.discard(thread)
-            if self._core.hub.closed:
-                self._core.wake()
-                if self._core.shutdown_returned and not (self._claiming or self._by_task):
-                    self._core.retire()
+            self._leave()
+
+    def _leave(self) -> None:
+        """Tell a shutdown that a thread is done; the last one gives up the store."""
+        core = self._core
+        if core.hub.closed:
+            core.wake()
+            if core.shutdown_returned and not (self._claiming or self._by_task):
+                core.retire()
 
     def _turn(
         self, done: LiveContext | None, *, claims: bool, on_worker: bool
@@ -143,14 +151,10 @@ class Scans:
                 makes_work = (
                     hub.idle == 0 or _rules.claimable(table, core.settings.max_running) is not None
                 )
-        except Exception:
+        except BaseException as error:
             hub.count_ended(ended, by=-1)
-            self._forget(context)
-            raise
-        except BaseException:  # Ctrl-C, and nobody knows whether it was committed
-            hub.count_ended(ended, by=-1)
-            if context is not None:
-                self._give_back(context)
+            if isinstance(error, Exception):  # else nobody knows whether it was committed
+                self._forget(context)
             raise
         self.note_sent_back(stopped)
         self._forget(done)
@@ -168,8 +172,22 @@ class Scans:
             return None
         context = LiveContext(*claimed, core.publisher, on_worker=on_worker)
         # Here, not after the commit: a cancel that comes next must find it.
-        self._by_task[context.slot.task_id.int] = context
+        with self._lock:
+            self._by_task[context.slot.task_id.int] = context
         return context
+
+    def abandon(self) -> None:
+        """Have others see to the scans of the calling thread, which is interrupted or dies."""
+        thread = _sync.get_ident()
+        self.enter(None)
+        for context in self.all():
+            if context.thread == thread:
+                if context.ending is None:
+                    self._give_back(context)
+                else:
+                    context.close()
+                    finish = partial(self.turn, claims=False)
+                    self._persist_aside(finish, context)
 
     def _give_back(self, context: LiveContext) -> None:
         """Have a thread undo a claim, if it was committed: its task waits again."""
@@ -179,19 +197,39 @@ class Scans:
         def give_back(context: LiveContext) -> None:
             now = core.now()
             ending = _rules.Ending(None, EndReason.ERROR, "interrupted before it began")
-            with core.write() as table:
-                _rules.stop(table, context.slot, now=now, durable=True)
+            stopped: list[TaskRecord] = []
+
+            def undo(table: TaskTable) -> list[TaskRecord]:
+                if self.of_task(context.slot.task_id) is not context:
+                    return []  # it was rolled back, and another thread has made the same claim
+                durable = core.store.durable or not core.hub.closed
+                task = _rules.stop(table, context.slot, now=now, durable=durable)
                 _rules.finish(table, context.slot, ending, context.progress(), now=now)
+                stopped[:] = [task] if task is not None and core.hub.closed else []
+                return [task] if task is not None and task.status.is_ended else []
+
+            core.end(undo)
+            self.note_sent_back(stopped)
             self._forget(context)
             with core.hub.lock:
                 core.hub.tell(work=True)
+            self._leave()
 
-        _sync.Thread(target=core.persist, args=(give_back, context), daemon=True).start()
+        self._persist_aside(give_back, context)
+
+    def _persist_aside(
+        self, operation: Callable[[LiveContext], object], context: LiveContext
+    ) -> None:
+        _sync.run_aside(self._core.persist, operation, context, name="scanqueue-repair")
 
     def _forget(self, context: LiveContext | None) -> None:
         """Drop a scan that is over, or whose claim failed."""
         if context is not None:
-            self._by_task.pop(context.slot.task_id.int, None)  # not there in a forked child
+            key = context.slot.task_id.int
+            with self._lock:
+                # Not there in a forked child, and another's when it has claimed the task since.
+                if self._by_task.get(key) is context:
+                    del self._by_task[key]
             self._core.publisher.dirty.discard(context)
             if not self._by_task:
                 self._core.keeper.rest()

@@ -31,11 +31,14 @@ LONGEST_NOTICE = 1.0
 """Scans get this part of a shutdown's timeout to stop when asked, at most so many seconds."""
 
 STORE_TIMEOUT = 0.25
-"""Real seconds that a store gets to end a claim, and to record who was asked to stop, also past
-the deadline."""
+"""Real seconds that a store gets to end a claim, to record who was asked to stop, and to close,
+also past the deadline."""
 
 JOIN_TIMEOUT = 1.0
 """Seconds that threads get to end that have nothing left to do."""
+
+LONGEST_JOIN = 86_400.0
+"""Seconds that a store gets to close if a shutdown has no limit: the most that one can wait."""
 
 EXIT_TIMEOUT = 2.0
 """Seconds by which forgotten services may delay the exit of the interpreter, all together."""
@@ -81,9 +84,18 @@ def shut_down(core: Core, timeout: float | None, *, interrupt_running: bool) -> 
         core.finish_telling()
     if others_left or left_behind:
         return False  # if only the caller's own: whoever follows along is told of its end
-    core.retire()
+    _retire(core, deadline)
     _join(core, JOIN_TIMEOUT)
     return True
+
+
+def _retire(core: Core, deadline: float | None) -> None:
+    """Give up the store; one that hangs is left to a thread of its own once time is up."""
+    core.finish_telling()
+    thread = _sync.run_aside(core.retire, name="scanqueue-retire")
+    if thread is not None:
+        left = LONGEST_JOIN if deadline is None else max(0.0, deadline - core.clock.monotonic())
+        thread.join(min(left + STORE_TIMEOUT, LONGEST_JOIN))
 
 
 def _await_claims(core: Core) -> None:
@@ -130,14 +142,7 @@ def _ask_to_stop(core: Core, own: LiveContext | None = None) -> _sync.Event:
         context.shut_down()
     core.wake()
     recorded = _sync.Event()
-    arguments = (core, contexts, recorded)
-    thread = _sync.Thread(
-        target=_record_stop, args=arguments, name="scanqueue-shutdown", daemon=True
-    )
-    try:
-        thread.start()
-    except RuntimeError:  # out of threads, or the interpreter exits
-        _record_stop(*arguments)
+    _sync.run_aside(_record_stop, core, contexts, recorded, name="scanqueue-shutdown")
     return recorded
 
 
@@ -187,12 +192,14 @@ def _close_forgotten() -> None:
     clock = SystemClock()
     deadline = clock.monotonic() + EXIT_TIMEOUT
     forgotten = [core for core in _started if not core.hub.closed]
-    for core in forgotten:
+    # A shutdown that Ctrl-C has ended, or that a daemon thread is still at, has asked nobody yet.
+    unfinished = [core for core in _started if not (core.shutdown_returned or core.forked)]
+    for core in unfinished:
         core.close()
         core.finish_telling()
-    for recorded in [_ask_to_stop(core) for core in forgotten]:
+    for recorded in [_ask_to_stop(core) for core in unfinished]:
         recorded.wait(max(0.0, deadline - clock.monotonic()))
-    for core in forgotten:
+    for core in unfinished:
         _join(core, deadline - clock.monotonic())
     if forgotten:
         warnings.warn(

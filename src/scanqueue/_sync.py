@@ -8,7 +8,10 @@ from __future__ import annotations
 
 from threading import Condition, Event, Lock, Thread, current_thread, get_ident
 from threading import local as Local  # noqa: N812 - a class with a lower-case name
-from typing import cast
+from typing import TYPE_CHECKING, cast
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 __all__ = [
     "Condition",
@@ -20,6 +23,7 @@ __all__ = [
     "barge",
     "current_thread",
     "get_ident",
+    "run_aside",
 ]
 
 _MOMENT = 1e-6
@@ -43,6 +47,26 @@ def barge(lock: Lock) -> None:
     """
     while not lock.acquire(False):  # by name it would cost twice as much
         _never.acquire(timeout=_MOMENT)
+
+
+def run_aside(target: Callable[..., object], *arguments: object, name: str) -> Thread | None:
+    """Call a function on a daemon thread of its own, or here if the system has no more threads.
+
+    Args:
+        target: The function.
+        *arguments: What it is called with.
+        name: What the thread is called.
+
+    Returns:
+        The thread; None when the function has returned already.
+    """
+    thread = Thread(target=target, args=arguments, name=name, daemon=True)
+    try:
+        thread.start()
+    except RuntimeError:  # out of threads, or the interpreter exits
+        target(*arguments)
+        return None
+    return thread
 
 
 class Mutex:

@@ -60,6 +60,9 @@ class Workers:
             while context is not None:
                 run_scan(core, self._scan, context)
                 context = core.persist(self._turn, context) or self._wait_for_scan()
+        except BaseException:
+            core.scans.abandon()
+            raise
         finally:
             self._count(-1)
 
@@ -97,24 +100,27 @@ def run_here(core: Core, scan: ScanFunction, limit: int | None) -> int:
     Raises:
         SystemExit: A scanner raised it; it was recorded.
         KeyboardInterrupt: The same, or somebody pressed Ctrl-C.
+        QueueClosedError: The queue was shut down meanwhile.
         StoreError: The store failed before a scan began.
     """
-    count = 0
     core.open_to_run()
     if core.store.shared:
         core.keeper.wake()  # which hears of cancels by other processes
+    try:
+        return _run(core, scan, limit)
+    except BaseException:  # Ctrl-C between two steps, or while the store fails
+        core.scans.abandon()
+        raise
+
+
+def _run(core: Core, scan: ScanFunction, limit: int | None) -> int:
+    count = 0
     context = core.scans.turn(None, claims=limit != 0)
     while context is not None:
         leaves = run_scan(core, scan, context)
         count += 1
         turn = partial(core.scans.turn, claims=leaves is None and count != limit)
-        try:
-            context = core.persist(turn, context)
-        except BaseException:  # Ctrl-C, while the store fails: somebody must go on trying
-            finish = partial(core.scans.turn, claims=False)
-            arguments = (finish, context)
-            _sync.Thread(target=core.persist, args=arguments, daemon=True).start()
-            raise
+        context = core.persist(turn, context)
         if leaves is not None:
             raise leaves
     return count

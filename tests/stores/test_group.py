@@ -26,6 +26,7 @@ class FakeEngine:
         self.changes: list[object] = []
         self.kept: list[object] = []
         self.open = False
+        self.is_lost = False
         self.before_commit: Callable[[], None] = lambda: None
 
     def _do(self, name: str) -> None:
@@ -83,6 +84,9 @@ class FakeEngine:
     def close(self) -> None:
         """Stand in for `close`."""
         self._do("close")
+
+    def tell(self) -> None:
+        """Stand in for `tell`."""
 
     def explain(self, error: BaseException) -> BaseException:
         """Stand in for `explain`."""

@@ -153,7 +153,7 @@ def test_a_sign_of_life_that_cannot_be_given_is_an_error(
 ) -> None:
     """A queue is not used without."""
 
-    def fail(name: str) -> int:
+    def fail(name: str, mode: int) -> int:
         raise OSError(28, "No space left on device")
 
     SQLiteStore(path).open("first", 1000)

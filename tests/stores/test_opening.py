@@ -286,11 +286,11 @@ def test_a_maker_that_fails_leaves_nothing(
 # --- refusing one ---
 
 
-@pytest.mark.parametrize("content", [b"garbage", b"x" * 10_000, b"SQLite format 3\0"])
+@pytest.mark.parametrize("content", [b"x", b"garbage", b"x" * 10_000, b"SQLite format 3\0"])
 def test_what_is_no_database_is_refused(path: Path, content: bytes) -> None:
     """And left as it is."""
     path.write_bytes(content)
-    refused(path, StoreCorruptError, "it is no SQLite database; choose another path")
+    refused(path, StoreCorruptError, "it is no SQLite database; choose another path, or")
 
 
 def test_an_empty_file_is_refused(path: Path) -> None:

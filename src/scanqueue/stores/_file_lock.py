@@ -15,7 +15,7 @@ if sys.platform != "win32":
     import fcntl
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 SUPPORTED = sys.platform != "win32"
 """Whether this system has such locks."""
@@ -29,8 +29,12 @@ def acquire(descriptor: int) -> None:
     fcntl.flock(descriptor, fcntl.LOCK_EX)
 
 
-def create(path: str) -> int:
+def create(path: str, mode: int = _MODE) -> int:
     """Make a file, if need be, and lock it.
+
+    Args:
+        path: The file.
+        mode: Who may open it, and so tell that it is locked, whatever the umask says.
 
     Returns:
         Its descriptor: the lock ends when it is closed.
@@ -43,6 +47,8 @@ def create(path: str) -> int:
         try:
             acquire(descriptor)
             if _is_at(descriptor, path):
+                with suppress(OSError):  # somebody else's
+                    os.fchmod(descriptor, mode)
                 return descriptor
         except BaseException:
             os.close(descriptor)
@@ -92,16 +98,34 @@ def remove_free(path: str) -> bool:
         Whether it was removed.
     """
     with suppress(OSError):
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            # Still locked, so that whoever makes it anew meanwhile sees that it is gone.
-            if _is_at(descriptor, path):
-                os.unlink(path)
-                return True
-        finally:
-            os.close(descriptor)
+        return _remove_free(path, os.O_RDONLY | os.O_CLOEXEC)
     return False
+
+
+def remove_guarded(path: str, remove: Callable[[], None]) -> None:
+    """Remove what a lock guards, and its file, be that gone already; nothing if somebody holds it.
+
+    Args:
+        path: The file of the lock.
+        remove: Removes what it guards; called with the lock held.
+    """
+    with suppress(OSError):
+        _remove_free(path, _FLAGS, remove)
+
+
+def _remove_free(path: str, flags: int, remove: Callable[[], None] | None = None) -> bool:
+    descriptor = os.open(path, flags, _MODE)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # Still locked, so that whoever makes it anew meanwhile sees that it is gone.
+        if _is_at(descriptor, path):
+            if remove is not None:
+                remove()
+            os.unlink(path)
+            return True
+        return False
+    finally:
+        os.close(descriptor)
 
 
 def _is_at(descriptor: int, path: str) -> bool:

@@ -35,6 +35,12 @@ class Engine(Protocol[T_co]):
     After `begin`, `commit` or `undo` has raised a `StoreError`, nothing is open.
     """
 
+    is_lost: bool
+    """Whether `commit` has failed since the last `begin`, even if an interrupt hides it."""
+
+    def tell(self) -> None:
+        """Log what was found; called by a thread without the turn."""
+
     def begin(self, *, sync: bool) -> None:
         """Begin a transaction."""
 
@@ -123,6 +129,10 @@ class Writers(Generic[T]):
         """Let the others in again, after `hold`."""
         self._pass_on()
 
+    def tell(self) -> None:
+        """Have the engine log what it found; the caller has no turn."""
+        self._engine.tell()
+
     # --- what a block does ---
 
     def enter(self, block: Block[T]) -> T:
@@ -161,8 +171,8 @@ class Writers(Generic[T]):
         group = self._group
         assert group is not None
         try:
-            self._engine.keep()
             block.prepare_to_wait()
+            self._engine.keep()
             group.members.append(block)
             if self._hand_on(group):
                 block.wait()
@@ -203,20 +213,20 @@ class Writers(Generic[T]):
     # --- whose turn it is ---
 
     def _take_turn(self, block: Block[T], timeout: float) -> bool:
-        with self._lock:
-            if self._holder is None:
-                self._holder = block
-                return True
-            block.prepare_to_wait()
-            self._arrivals += 1
-            block.arrival = self._arrivals
-            self._waiting[block.sync].append(block)
         try:
+            with self._lock:
+                if self._holder is None:
+                    self._holder = block
+                    return True
+                block.prepare_to_wait()
+                self._arrivals += 1
+                block.arrival = self._arrivals
+                self._waiting[block.sync].append(block)
             block.wait(timeout)
         finally:
             with self._lock:
                 has_turn = self._holder is block
-                if not has_turn and block.failure is None:  # too late, or interrupted
+                if not has_turn and block in self._waiting[block.sync]:  # too late, or interrupted
                     self._waiting[block.sync].remove(block)
         if block.failure is not None:
             raise _copy_of(block.failure)
@@ -261,7 +271,7 @@ class Writers(Generic[T]):
         except StoreError as failure:
             group.failure = failure
         except BaseException as interrupt:
-            if self._engine.is_open():
+            if self._engine.is_lost or self._engine.is_open():
                 self._engine.rollback()
                 group.failure = StoreError("the commit was interrupted; nothing was changed")
                 group.failure.__cause__ = interrupt
@@ -304,7 +314,10 @@ class Block(Generic[T]):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._writers.leave(self, error)
+        try:
+            self._writers.leave(self, error)
+        finally:
+            self._writers.tell()
 
     def prepare_to_wait(self) -> None:
         """Have the next `wait` last until `go_on`."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -42,7 +43,9 @@ class Liveness:
             raise ValueError(message)
         self._path = path
         self._owner = owner
-        self._descriptor: int | None = _file_lock.create(self._file_of(owner))
+        self._descriptor: int | None = _file_lock.create(
+            self._file_of(owner), stat.S_IMODE(os.stat(path).st_mode)
+        )
 
     def _file_of(self, owner: OwnerId) -> str:
         return self._path + _INFIX + owner
@@ -69,10 +72,11 @@ class Liveness:
             but: Owners that are still to be asked about.
         """
         for owner in beside(self._path, _INFIX):
-            path = self._file_of(owner)
-            is_ours = _MADE.fullmatch(owner) and not os.path.getsize(path)
-            if is_ours and owner not in but and owner != self._owner:
-                _file_lock.remove_free(path)
+            if _MADE.fullmatch(owner) and owner not in but and owner != self._owner:
+                path = self._file_of(owner)
+                with suppress(OSError):  # gone: another process has removed it, or its owner
+                    if not os.path.getsize(path):
+                        _file_lock.remove_free(path)
 
     def give_up(self) -> None:
         """End the sign of life; a second call does nothing."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from scanqueue import _sync
 from scanqueue.stores._sqlite_errors import explain
-from scanqueue.stores._sqlite_table import SQLiteView
+from scanqueue.stores._sqlite_table import SQLiteView, Unreadable
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -29,7 +29,7 @@ class Readers:
         reported: The records that are known to be unreadable.
     """
 
-    def __init__(self, file: DatabaseFile, reported: set[tuple[str, int]]) -> None:
+    def __init__(self, file: DatabaseFile, reported: Unreadable) -> None:
         self.file = file
         self.reported = reported
         self._condition = _sync.Condition(_sync.Lock())
@@ -142,6 +142,7 @@ class Reading:
         traceback: TracebackType | None,
     ) -> None:
         self._end()
+        self._readers.reported.tell()
         if isinstance(error, sqlite3.Error):
             raise explain(error, self._readers.file.path) from error
 

@@ -7,6 +7,7 @@ import re
 import sqlite3
 import stat
 from contextlib import closing, suppress
+from functools import partial
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 from uuid import uuid4
@@ -31,6 +32,9 @@ BUSY_TIMEOUT = 5.0
 PAGE_SIZE = 1024
 """Bytes of a page. A task changes about six pages, and each is written as a whole: with the usual
 4,096 a submission takes a fifth longer where no flush hides it."""
+
+_SMALLEST = 512
+"""Bytes of the smallest database of SQLite that is not empty: one page of the smallest size."""
 
 _COMPANIONS = ("-journal", "-wal", "-shm")
 _LOCK = "-lock"
@@ -80,9 +84,11 @@ class DatabaseFile:
             sqlite3.Error: SQLite refused.
         """
         connection = self._connect("mode=rw")
-        pragma = "query_only = ON" if read_only else "journal_mode = WAL"
         try:
-            connection.execute(f"PRAGMA {pragma}")
+            if read_only:
+                connection.execute("PRAGMA query_only = ON")
+            else:
+                _log_writes(connection)
         except BaseException:
             connection.close()
             raise
@@ -129,6 +135,12 @@ class DatabaseFile:
         if found.st_size == 0:
             message = f"the queue in {self.path!r} is empty; delete it to begin a new queue"
             raise StoreCorruptError(message)
+        if found.st_size < _SMALLEST:
+            message = (
+                f"the queue in {self.path!r} failed: it is no SQLite database; choose"
+                " another path, or delete it to begin a new queue"
+            )
+            raise StoreCorruptError(message)
         for path, mode in (
             (self.path, os.R_OK | os.W_OK),
             (os.path.dirname(self.path), os.W_OK | os.X_OK),
@@ -156,7 +168,19 @@ class DatabaseFile:
                 f" {application}); choose another path"
             )
             raise StoreVersionError(message)
-        refuse_newer(connection, self.path)
+        if refuse_newer(connection, self.path) < 1:
+            message = (
+                f"the queue in {self.path!r} is damaged: it does not know its version; put a"
+                " backup in its place, or delete it to begin a new queue"
+            )
+            raise StoreCorruptError(message)
+
+
+def _log_writes(connection: sqlite3.Connection) -> None:
+    """Have SQLite write to a log first, so that readers and a writer do not wait for each other."""
+    if connection.execute("PRAGMA journal_mode = WAL").fetchone() != ("wal",):
+        message = "SQLite cannot keep a write-ahead log on this file system"
+        raise sqlite3.OperationalError(message)
 
 
 def _identity(found: os.stat_result) -> tuple[int, int]:
@@ -242,9 +266,8 @@ def remove_abandoned(path: str) -> None:
     for name in beside(path, "-new-"):
         number = name.removesuffix(_LOCK)
         draft = f"{path}-new-{number}"
-        if _DRAFT.fullmatch(number) and _file_lock.is_free(draft + _LOCK):
-            _file_lock.remove_free(draft + _LOCK)
-            _remove_draft(draft)
+        if _DRAFT.fullmatch(number):
+            _file_lock.remove_guarded(draft + _LOCK, partial(_remove_draft, draft))
 
 
 def beside(path: str, infix: str) -> Iterator[str]:

@@ -8,6 +8,8 @@ question is answered from an index.
 from __future__ import annotations
 
 import sqlite3
+from collections import deque
+from contextlib import suppress
 from logging import ERROR, getLogger
 from typing import TYPE_CHECKING
 
@@ -91,6 +93,30 @@ _COUNT_ALL = (
 )
 
 
+class Unreadable:
+    """The records that cannot be read: each is logged once, and outside of all transactions.
+
+    A handler of the host is code of the host: it may take its time, or ask the queue something.
+    """
+
+    def __init__(self) -> None:
+        self._known: set[tuple[str, int]] = set()
+        self._news: deque[tuple[Exception, dict[str, object]]] = deque()
+
+    def note(self, path: str, kind: str, number: int, error: Exception) -> None:
+        """Keep a record in mind."""
+        if (kind, number) not in self._known:
+            self._known.add((kind, number))
+            self._news.append((error, {"path": path, "table": kind, "seq": number}))
+
+    def tell(self) -> None:
+        """Log what is new; the caller is in no transaction."""
+        while self._news:
+            with suppress(IndexError):  # another thread was first
+                error, data = self._news.popleft()
+                log(logger, ERROR, "a record cannot be read; it is passed over", error, **data)
+
+
 class SQLiteView:
     """A `TaskView` of a database, inside one transaction.
 
@@ -106,7 +132,7 @@ class SQLiteView:
         self,
         connection: sqlite3.Connection,
         path: str,
-        reported: set[tuple[str, int]],
+        reported: Unreadable,
         state: QueueState | None = None,
     ) -> None:
         self._connection = connection
@@ -215,10 +241,7 @@ class SQLiteView:
         return found
 
     def _report(self, kind: str, number: int, error: Exception) -> None:
-        if (kind, number) not in self._reported:
-            self._reported.add((kind, number))
-            data = {"path": self._path, "table": kind, "seq": number}
-            log(logger, ERROR, "a record cannot be read; it is passed over", error, **data)
+        self._reported.note(self._path, kind, number, error)
 
     def _set_aside(self, kind: str, number: int) -> None:
         """Do nothing: a view cannot write."""

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 from scanqueue.errors import StoreError
 from scanqueue.stores._sqlite_errors import explain
+from scanqueue.stores._sqlite_file import BUSY_TIMEOUT
 from scanqueue.stores._sqlite_state import load
-from scanqueue.stores._sqlite_table import SQLiteTable
+from scanqueue.stores._sqlite_table import SQLiteTable, Unreadable
 
 if TYPE_CHECKING:
     from scanqueue.stores._sqlite_file import DatabaseFile
@@ -18,6 +19,25 @@ if TYPE_CHECKING:
 _WRITE_NOTHING = "DELETE FROM queue WHERE 0"
 """Fails on a connection that can only read. SQLite makes one, without a word, if the file cannot
 be opened for writing at the moment, and even begins transactions on it."""
+
+
+_PATIENCE = 3
+"""Milliseconds that SQLite waits for a writer of another process: after 1, and after 2 more, it
+asks again. If it may wait for longer it asks every 100 ms, and never meets the moment between two
+transactions of a process that writes all the time."""
+_TRIES = round(BUSY_TIMEOUT * 1000 / _PATIENCE)
+
+
+def _begin(connection: sqlite3.Connection) -> None:
+    for _ in range(_TRIES - 1):
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
+                raise
+        else:
+            return
+    connection.execute("BEGIN IMMEDIATE")
 
 
 class Writer:
@@ -31,7 +51,7 @@ class Writer:
         reported: The records that are known to be unreadable.
     """
 
-    def __init__(self, file: DatabaseFile, reported: set[tuple[str, int]], *, full: bool) -> None:
+    def __init__(self, file: DatabaseFile, reported: Unreadable, *, full: bool) -> None:
         self._file = file
         self._full = full
         self._reported = reported
@@ -45,6 +65,8 @@ class Writer:
         """The same, after the blocks that ended well."""
         self._table: SQLiteTable | None = None
         self._is_marked = False
+        self.is_lost = False
+        """Whether a commit has failed: nothing of its transaction was kept."""
 
     def begin(self, *, sync: bool) -> None:
         """Begin a transaction.
@@ -66,10 +88,13 @@ class Writer:
             if synchronous != self._synchronous:
                 connection.execute(f"PRAGMA synchronous = {synchronous}")
                 self._synchronous = synchronous
-            connection.execute("BEGIN IMMEDIATE")
+            if is_new:
+                connection.execute(f"PRAGMA busy_timeout = {_PATIENCE}")
+            _begin(connection)
             if is_new:
                 connection.execute(_WRITE_NOTHING)
             self._kept = self._load(connection)
+            self.is_lost = False
         except sqlite3.Error as error:
             self.close()  # it may be one that can only read
             raise explain(error, self._file.path) from error
@@ -116,8 +141,9 @@ class Writer:
         assert self._connection is not None
         assert self._table is not None
         self._refuse_lost()  # the mark stays: the commit takes all marks away
+        state = self._table.state  # an interrupt may come here, but not between the next two
         self._is_marked = False
-        self._kept = self._table.state
+        self._kept = state
 
     def undo(self) -> None:
         """End the block, and take back what it did, and nothing else.
@@ -159,6 +185,7 @@ class Writer:
             self._connection.execute("COMMIT")
             self._saved = self._kept
         except sqlite3.Error as error:
+            self.is_lost = True  # first: what comes next may be interrupted
             self.rollback()
             raise explain(error, self._file.path) from error
         except StoreError:
@@ -182,6 +209,10 @@ class Writer:
             return self._connection is not None and self._connection.in_transaction
         except sqlite3.Error:  # somebody has closed it
             return False
+
+    def tell(self) -> None:
+        """Log what was found; the caller has no turn."""
+        self._reported.tell()
 
     def explain(self, error: BaseException) -> BaseException:
         """Return what a caller is to see in the place of an error of SQLite."""

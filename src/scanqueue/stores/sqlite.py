@@ -6,7 +6,7 @@ import os
 import weakref
 from typing import TYPE_CHECKING, Final, Literal
 
-from scanqueue import _forks
+from scanqueue import _forks, _sync
 from scanqueue._validate import wrong_type, wrong_value
 from scanqueue.errors import StoreError
 from scanqueue.stores import _file_lock
@@ -15,6 +15,7 @@ from scanqueue.stores._liveness import Liveness
 from scanqueue.stores._readers import Readers, Reading
 from scanqueue.stores._sqlite_errors import explain
 from scanqueue.stores._sqlite_file import DatabaseFile
+from scanqueue.stores._sqlite_table import Unreadable
 from scanqueue.stores._writer import Writer
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ class SQLiteStore:
             )
             raise StoreError(message)
         self.durability: str = durability
-        self._is_held = self._is_quiet = True
+        self._is_held = self._is_quiet = self._opens = True
         self._begin()
         _forks.register_holder(self)
 
@@ -94,12 +95,14 @@ class SQLiteStore:
         return f"SQLiteStore({self.path!r}, durability={self.durability!r})"
 
     def _begin(self) -> None:
-        reported: set[tuple[str, int]] = set()
+        reported = Unreadable()
         self._file = DatabaseFile(self.path)
         self._writer = Writer(self._file, reported, full=self.durability == "full")
         self._writers: Writers[SQLiteTable] = Writers(self._writer)
         self._readers = Readers(self._file, reported)
         self._liveness: Liveness | None = None
+        self._opening = _sync.Lock()
+        """Held while it is opened: a child forked then would keep the lock of liveness."""
         self._is_open = False
         # At exit nothing is closed: a daemon thread may be at work, and SQLite needs no closing.
         self._signs: list[Liveness] = []
@@ -127,22 +130,24 @@ class SQLiteStore:
                 " process that is started anew, or fork earlier"
             )
             raise StoreError(message)
-        self._file.open(first_revision)
-        try:
-            sign = Liveness(self._file.path, owner)
-        except OSError as error:
-            raise explain(error, self._file.path) from error
-        try:
-            with Reading(self._readers) as view:
-                owners = {slot.owner for slot in view.slots()}
-            sign.remove_abandoned(owners)
-        except BaseException:
-            sign.give_up()
-            self._readers.close_idle()  # a backup may take the place of what was refused
-            raise
-        self._signs.append(sign)
-        self._liveness = sign
-        self._is_open = True
+        with self._opening:
+            if self._liveness is not None:  # an interrupt came before the caller heard of it
+                self._liveness.give_up()
+            self._file.open(first_revision)
+            try:
+                self._liveness = sign = Liveness(self._file.path, owner)
+            except OSError as error:
+                raise explain(error, self._file.path) from error
+            try:
+                with Reading(self._readers) as view:
+                    owners = {slot.owner for slot in view.slots()}
+                sign.remove_abandoned(owners)
+            except BaseException:
+                sign.give_up()
+                self._readers.close_idle()  # a backup may take the place of what was refused
+                raise
+            self._signs.append(sign)
+            self._is_open = True
 
     def close(self) -> None:
         """Give up the sign of life, and close the file; reads open it again for a moment each."""
@@ -213,17 +218,20 @@ class SQLiteStore:
 
     def before_fork(self) -> None:
         """Close all connections; they are opened again at the next use."""
-        self._is_held = self._is_quiet = False
+        self._opens = self._is_held = self._is_quiet = False
+        self._opens = not self._opening.acquire(timeout=_FORK_PATIENCE)
         self._is_held = self._writers.hold(_FORK_PATIENCE)
         if self._is_held:
             self._writer.close()
-        self._is_quiet = self._readers.hold(_FORK_PATIENCE) and self._is_held
+        self._is_quiet = self._readers.hold(_FORK_PATIENCE) and self._is_held and not self._opens
 
     def after_fork_in_parent(self) -> None:
         """Let writers and readers in again."""
         self._readers.let_go()
         if self._is_held:
             self._writers.let_go()
+        if not self._opens:
+            self._opening.release()
 
     def after_fork(self) -> None:  # pragma: no cover - runs in forked children only
         """Begin anew in a forked child; the locks and open files are the parent's."""
@@ -253,4 +261,12 @@ def _check_path(path: object) -> str:
         wrong_value("path", path, "the name of a file; in memory, use a MemoryStore")
     if "\0" in path:
         wrong_value("path", path, "without NUL characters")
-    return os.path.abspath(path)
+    if path.endswith(os.sep):
+        wrong_value("path", path, "the name of a file, not of a folder")
+    try:
+        os.fsencode(path)
+        return os.path.abspath(path)
+    except UnicodeEncodeError:
+        wrong_value("path", path, "a name that the file system can have")
+    except OSError:
+        wrong_value("path", path, "absolute, since the current folder is gone")
