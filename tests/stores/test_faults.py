@@ -232,6 +232,18 @@ def test_a_rollback_of_sqlite_itself_is_noticed(store: SQLiteStore) -> None:
     submit(store, "films")
 
 
+def test_a_transaction_that_cannot_begin_is_explained(store: SQLiteStore) -> None:
+    """At once: only a busy database is asked again."""
+    submit(store, "music")
+    connection = store._writer._connection
+    assert connection is not None
+    connection.execute("BEGIN")
+    with pytest.raises(StoreError, match=r"SQLite refused .*within a transaction"):
+        submit(store, "films")
+    submit(store, "films")
+    assert waiting(store) == ["music", "films"]
+
+
 def test_a_connection_that_is_of_no_use_is_replaced(store: SQLiteStore) -> None:
     """For writing and for reading."""
 

@@ -355,6 +355,20 @@ def test_a_fork_waits_for_a_reader(store: SQLiteStore) -> None:
     store.after_fork_in_parent()
 
 
+def test_a_fork_while_the_store_is_opened_leaves_the_opening_alone(
+    store: SQLiteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The parent goes on with it; the child cannot use the file."""
+    monkeypatch.setattr(sqlite, "_FORK_PATIENCE", 0.0)
+    with store._opening:
+        store.before_fork()
+        assert not store._is_quiet
+        store.after_fork_in_parent()
+        assert store._opening.locked()
+    submit(store, "music")
+    assert waiting(store) == ["music"]
+
+
 def test_readers_wait_for_a_fork(store: SQLiteStore) -> None:
     """They go on in the parent."""
     store.before_fork()
