@@ -1142,6 +1142,28 @@ def test_a_waited_for_task_is_found_among_many_changes() -> None:
     run(main())
 
 
+def test_what_changes_while_a_reader_is_busy_comes_in_its_latest_state(
+    new_store: NewStore,
+) -> None:
+    """Also where the reader has fetched an earlier one with the task before it."""
+
+    async def main() -> None:
+        service = ScanQueueService(FakeScanner(), store=new_store(), workers=0)
+        async with AsyncScanQueue(service) as queue:
+            changes = queue.changes(0)
+            names = ("music", "films", "books")
+            music, films, books = [await queue.submit_task(name) for name in names]
+            assert (await anext(changes)).id == music
+            await queue.cancel_task(films)
+
+            seen = [await anext(changes), await anext(changes)]
+
+            assert [task.id for task in seen] == [books, films]
+            assert seen[1].status is TaskStatus.CANCELLED
+
+    asyncio.run(main())
+
+
 def test_a_read_of_changes_that_times_out_loses_nothing() -> None:
     """The same iterator is read on, so a heartbeat in between is easily made."""
 

@@ -18,6 +18,7 @@ from scanqueue._validate import (
     check_duration,
     check_int,
     check_library_id,
+    check_limit,
     check_optional_int,
     check_part,
     check_task_id,
@@ -121,6 +122,11 @@ class ScanQueueService(Queries):
         super().__init__(Core(store, clock, settings))
         _take_store(store)
         _forks.register(self._core)
+
+    def __repr__(self) -> str:
+        core = self._core
+        state = "shut down" if core.hub.closed else "started" if core.started else "not started"
+        return f"<ScanQueueService on {core.store!r}, {state}>"
 
     # --- starting and ending ---
 
@@ -376,7 +382,7 @@ class ScanQueueService(Queries):
             QueueClosedError: The queue was shut down before.
             StoreError: The store failed before a scan began.
         """
-        limit = check_optional_int("limit", limit)
+        limit = check_limit(limit)
         core = self._core
         if self._scan is None:
             message = "run_pending() needs a scanner: this service was made without one"

@@ -10,9 +10,9 @@ from scanqueue._scope import WHOLE_LIBRARY
 from scanqueue._service import ScanQueueService
 from scanqueue._validate import (
     check_bool,
+    check_cursor,
     check_instance,
-    check_int,
-    check_optional_int,
+    check_limit,
     check_task_id,
     check_timeout,
 )
@@ -252,8 +252,8 @@ class AsyncScanQueue:
         """
         if check_timeout(timeout) == 0.0:
             return await self._threads.call(self._service.list_changes, after, limit=limit)
-        after = check_int("after", after)
-        limit = check_optional_int("limit", limit)
+        after = check_cursor(after)
+        limit = check_limit(limit)
         if limit == 0:
             return []
         return await self._threads.listener.answer(Reader(self._core, timeout, after, limit))
@@ -275,8 +275,8 @@ class AsyncScanQueue:
             ValueError: `after` is negative.
             StoreError: The store failed.
         """
-        cursor = self.revision if after is None else check_int("after", after)
-        return Changes(self, cursor)
+        cursor = self.revision if after is None else check_cursor(after)
+        return Changes(self, self._core.hub, cursor)
 
     async def wait(
         self,
