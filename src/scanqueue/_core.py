@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from logging import ERROR, getLogger
 from typing import TYPE_CHECKING, TypeVar
 from uuid import uuid4
+from weakref import ref
 
 import attrs
 
@@ -15,7 +16,7 @@ from scanqueue._keeper import Keeper
 from scanqueue._logs import log
 from scanqueue._progress import Publisher
 from scanqueue._scans import Scans
-from scanqueue._validate import check_moment
+from scanqueue._validate import check_moment, wrong_type
 from scanqueue.errors import QueueClosedError, TaskNotFoundError
 from scanqueue.models import TaskStatus
 
@@ -38,6 +39,22 @@ BEGINNING = datetime.min.replace(tzinfo=UTC)
 FIRST_RETRY = 1.0
 LAST_RETRY = 30.0
 """Seconds between two tries of a store that fails: they double from the first to the last."""
+
+
+_taken_stores: dict[int, ref[TaskStore]] = {}
+"""The store objects that have, or had, a service, by their `id`, for as long as they live."""
+
+
+def _take_store(store: TaskStore) -> None:
+    """Mark a store as the one of a service, for good."""
+    key = id(store)
+    try:
+        mark = ref(store, lambda _: _taken_stores.pop(key, None))
+    except TypeError:
+        wrong_type("store", store, "weakly referenceable (in __slots__, add '__weakref__')")
+    if _taken_stores.setdefault(key, mark) is not mark:
+        message = "store must be one that no other service was made with: make one for each"
+        raise ValueError(message)
 
 
 @attrs.frozen(kw_only=True)
@@ -66,6 +83,7 @@ class Core:
         self.started: bool = False
         self._begin()
         self.now()  # a clock that cannot tell the time is refused at once
+        _take_store(store)
 
     def _begin(self) -> None:
         self.hub: Hub = Hub()

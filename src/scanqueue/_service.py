@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import timedelta
 from typing import TYPE_CHECKING
-from weakref import ref
 
 from scanqueue import _forks, _requests
 from scanqueue._clock import SystemClock
@@ -44,9 +43,6 @@ __all__ = ["ScanQueueService"]
 
 SHORTEST_RETENTION = timedelta(seconds=60)
 """An ended task is kept at least so long, so that whoever waits for it finds it."""
-
-_taken_stores: dict[int, ref[TaskStore]] = {}
-"""The store objects that have, or had, a service, by their `id`, for as long as they live."""
 
 
 class ScanQueueService(Queries):
@@ -120,7 +116,6 @@ class ScanQueueService(Queries):
             )
             raise ValueError(message)
         super().__init__(Core(store, clock, settings))
-        _take_store(store)
         _forks.register(self._core)
 
     def __repr__(self) -> str:
@@ -392,15 +387,3 @@ class ScanQueueService(Queries):
             raise RuntimeError(message)
         core.refuse_if_closed()
         return run_here(core, self._scan, limit)
-
-
-def _take_store(store: TaskStore) -> None:
-    """Mark a store as the one of a service, for good."""
-    key = id(store)
-    try:
-        mark = ref(store, lambda _: _taken_stores.pop(key, None))
-    except TypeError:
-        wrong_type("store", store, "weakly referenceable (in __slots__, add '__weakref__')")
-    if _taken_stores.setdefault(key, mark) is not mark:
-        message = "store must be one that no other service was made with: make one for each"
-        raise ValueError(message)
