@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
-from logging import ERROR, getLogger
+from datetime import UTC, datetime
+from logging import ERROR, INFO, WARNING, getLogger
 from typing import TYPE_CHECKING, TypeVar
 from uuid import uuid4
-from weakref import ref
-
-import attrs
 
 from scanqueue import _rules, _sync
 from scanqueue._hub import Hub
@@ -16,7 +13,8 @@ from scanqueue._keeper import Keeper
 from scanqueue._logs import log
 from scanqueue._progress import Publisher
 from scanqueue._scans import Scans
-from scanqueue._validate import check_moment, wrong_type
+from scanqueue._settings import take_store
+from scanqueue._validate import check_moment
 from scanqueue.errors import QueueClosedError, TaskNotFoundError
 from scanqueue.models import TaskStatus
 
@@ -25,6 +23,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from uuid import UUID
 
+    from scanqueue._settings import Settings
     from scanqueue._workers import Workers
     from scanqueue.protocols import Clock, TaskStore, TaskTable, TaskView
     from scanqueue.records import TaskRecord
@@ -39,32 +38,6 @@ BEGINNING = datetime.min.replace(tzinfo=UTC)
 FIRST_RETRY = 1.0
 LAST_RETRY = 30.0
 """Seconds between two tries of a store that fails: they double from the first to the last."""
-
-
-_taken_stores: dict[int, ref[TaskStore]] = {}
-"""The store objects that have, or had, a service, by their `id`, for as long as they live."""
-
-
-def _take_store(store: TaskStore) -> None:
-    """Mark a store as the one of a service, for good."""
-    key = id(store)
-    try:
-        mark = ref(store, lambda _: _taken_stores.pop(key, None))
-    except TypeError:
-        wrong_type("store", store, "weakly referenceable (in __slots__, add '__weakref__')")
-    if _taken_stores.setdefault(key, mark) is not mark:
-        message = "store must be one that no other service was made with: make one for each"
-        raise ValueError(message)
-
-
-@attrs.frozen(kw_only=True)
-class Settings:
-    """What a service was made with."""
-
-    max_running: int | None
-    retention: timedelta
-    max_pending: int | None
-    max_interruptions: int
 
 
 class Core:
@@ -83,7 +56,7 @@ class Core:
         self.started: bool = False
         self._begin()
         self.now()  # a clock that cannot tell the time is refused at once
-        _take_store(store)
+        take_store(store)
 
     def _begin(self) -> None:
         self.hub: Hub = Hub()
@@ -310,12 +283,16 @@ class Core:
         delay = FIRST_RETRY
         while True:
             try:
-                return operation(argument)
+                answer = operation(argument)
             except Exception as error:  # noqa: BLE001 - whatever a store raises
                 if until_closed and self.hub.closed:
                     return None
                 if delay == FIRST_RETRY:
                     log(logger, ERROR, "the store failed; trying again until it works", error)
+            else:
+                if delay != FIRST_RETRY:
+                    log(logger, INFO, "the store works again")
+                return answer
             self.wait_for(lambda: (until_closed and self.hub.closed) or None, self.deadline(delay))
             delay = min(2 * delay, LAST_RETRY)
 
@@ -376,10 +353,23 @@ class Core:
             now = self.now()
             limit = self.settings.max_interruptions
 
+            recovered: list[TaskRecord] = []
+
             def recover(table: TaskTable) -> list[TaskRecord]:
-                tasks = _rules.recover(table, dead, now=now, max_interruptions=limit)
-                return [task for task in tasks if task.status is TaskStatus.FAILED]
+                recovered[:] = _rules.recover(table, dead, now=now, max_interruptions=limit)
+                return [task for task in recovered if task.status is TaskStatus.FAILED]
 
             self.end(recover)
+            for task in recovered:
+                log(
+                    logger,
+                    WARNING,
+                    "a process died during a scan",
+                    task_id=str(task.id),
+                    library_id=task.library_id,
+                    attempt=task.attempt,
+                    interruptions=task.interruptions,
+                    status=task.status.value,
+                )
             with self.hub.lock:
                 self.hub.tell_all()

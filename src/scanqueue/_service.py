@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 from scanqueue import _forks, _requests
 from scanqueue._clock import SystemClock
-from scanqueue._core import Core, Settings
+from scanqueue._core import Core
 from scanqueue._queries import Queries, snapshots
 from scanqueue._runner import as_function
 from scanqueue._scope import WHOLE_LIBRARY
+from scanqueue._settings import Settings
 from scanqueue._shutdown import close_at_exit, shut_down
 from scanqueue._validate import (
     check_bool,
@@ -49,7 +50,7 @@ class ScanQueueService(Queries):
     """A queue of scans: submissions return at once, scans run on background threads.
 
     Making one starts no thread and opens no file; tasks wait until `start`. As a context manager
-    it starts when entered and shuts down when left.
+    it starts when entered and shuts down when left (with `interrupt_running` if by an exception).
 
     >>> from scanqueue import ScanQueueService, TaskResult
     >>> def scan(library_id, context):
@@ -191,13 +192,17 @@ class ScanQueueService(Queries):
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Shut down, with the usual timeout; a forked child's copy is left alone."""
+        """Shut down, with the usual timeout; a forked child's copy is left alone.
+
+        Left by an exception, the scans are asked to stop at once: whoever waits for it is not to
+        wait for them.
+        """
         if not self._core.forked:  # pragma: no branch - in forked children only
-            self.shutdown()
+            self.shutdown(interrupt_running=exc_type is not None)
 
     @property
     def is_started(self) -> bool:
-        """Whether `start` was called, be it that the queue was shut down since.
+        """Whether `start` was called; the queue may have been shut down since.
 
         Raises:
             QueueClosedError: This is a forked child's copy of a service that was started.
@@ -207,7 +212,7 @@ class ScanQueueService(Queries):
 
     @property
     def is_shut_down(self) -> bool:
-        """Whether `shutdown` was called, be it that scans are still running.
+        """Whether `shutdown` was called; scans may still be running.
 
         Raises:
             QueueClosedError: This is a forked child's copy of a service that was started.

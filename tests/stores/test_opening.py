@@ -75,7 +75,7 @@ def test_a_path_must_be_one_that_the_file_system_can_have() -> None:
     """A lone surrogate stands for no byte."""
     with pytest.raises(ValueError, match="path must be a name that the file system can have"):
         SQLiteStore("queue\ud800.db")
-    with pytest.raises(ValueError, match="the name of a file, not of a folder"):
+    with pytest.raises(ValueError, match="the name of a file, without a slash at its end"):
         SQLiteStore("folder/")
 
 
@@ -316,7 +316,7 @@ def test_what_is_no_database_is_refused(path: Path, content: bytes) -> None:
 def test_an_empty_file_is_refused(path: Path) -> None:
     """A queue is never empty, not even after a crash while it is made."""
     path.touch()
-    refused(path, StoreCorruptError, "is empty; delete it to begin a new queue")
+    refused(path, StoreCorruptError, "is empty, so it is no queue; delete it to begin one")
 
 
 @pytest.mark.parametrize("mode", ["delete", "wal"])
