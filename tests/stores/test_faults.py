@@ -21,7 +21,7 @@ from scanqueue.errors import (
 )
 from scanqueue.protocols import TaskTable
 from scanqueue.records import Counts, Slot, TaskRecord
-from scanqueue.stores import _sqlite_file
+from scanqueue.stores import _sqlite_file, _writer
 from scanqueue.stores._sqlite_errors import explain
 from scanqueue.stores.sqlite import SQLiteStore
 from tests.bare_queue import DONE, NOON
@@ -129,14 +129,14 @@ def test_a_database_that_others_hold_is_busy(
     open_store: OpenStore, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """All of those that write at the same time hear it; reads go on."""
-    monkeypatch.setattr(_sqlite_file, "BUSY_TIMEOUT", 0.0)
+    monkeypatch.setattr(_writer, "_TRIES", 1)
     store = open_store()
     submit(store, "music")
     with closing(sqlite3.connect(path, isolation_level=None)) as theirs:
         theirs.execute("BEGIN IMMEDIATE")
         calls = [Call(lambda n=number: submit(store, n)) for number in range(4)]  # type: ignore[misc]
         for call in calls:
-            with pytest.raises(StoreBusyError, match="try again"):
+            with pytest.raises(StoreBusyError, match="find out which"):
                 call.result()
         assert waiting(store) == ["music"]
         theirs.execute("ROLLBACK")
