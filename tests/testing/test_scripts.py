@@ -227,10 +227,24 @@ def test_a_script_can_leave_the_scan_to_the_test(
     scanner.on("music").reports(3, 10).holds()
     task_id = queue.submit_task("music")
     held = scanner.next_scan()
+    held.await_held()
+    assert current(queue, task_id).progress.fraction == 0.3
     held.do(lambda context: context.report(4, 10))
     held.release()
 
     assert queue.wait(task_id).progress.scanned_paths == 4
+
+
+def test_a_scan_that_is_not_held_cannot_be_awaited(
+    queue: ScanQueueService, scanner: FakeScanner
+) -> None:
+    """The error says which, and what it does."""
+    scan(queue)
+
+    with pytest.raises(TimeoutError, match=r"'music', attempt 1, returned> does not wait .* 0\.01"):
+        scanner.next_scan().await_held(0.01)
+    with pytest.raises(ValueError, match="timeout"):
+        scanner.scans[0].await_held(-1)
 
 
 def test_a_script_with_an_end_is_not_held(queue: ScanQueueService, scanner: FakeScanner) -> None:

@@ -6,8 +6,9 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from scanqueue import _sync
-from scanqueue._validate import check_instance, wrong_type
+from scanqueue._validate import check_instance, check_seconds, wrong_type
 from scanqueue.models import TaskResult
+from scanqueue.testing._clock import PATIENCE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,6 +44,7 @@ class FakeScan:
         self._orders: deque[Callable[[], TaskResult | None]] = deque()
         self._is_ended_by_test = False
         self._obeys = True
+        self._held = _sync.Event()
         self._returned = _sync.Event()
 
     def __repr__(self) -> str:
@@ -125,6 +127,22 @@ class FakeScan:
         self._orders.append(order)
         self._live.wake()
 
+    def await_held(self, timeout: float = PATIENCE) -> None:
+        """Wait, in real time, until its script is played and it waits for the test.
+
+        Args:
+            timeout: How long to wait, in seconds.
+
+        Raises:
+            TimeoutError: It does not, in time.
+            TypeError: `timeout` is not a number.
+            ValueError: `timeout` is negative or NaN.
+        """
+        timeout = check_seconds("timeout", timeout)
+        if not self._held.wait(timeout):
+            message = f"{self!r} does not wait for the test after {timeout} seconds"
+            raise TimeoutError(message)
+
     # --- on the thread of the scan ---
 
     def _run(self, script: ScanScript | None, *, is_held: bool) -> TaskResult:
@@ -148,6 +166,7 @@ class FakeScan:
                 self._stop_if_told_to()
 
     def _wait_for_orders(self) -> TaskResult:
+        self._held.set()
         while True:
             self._live.wait(lambda: bool(self._orders) or self._is_told_to_stop())
             while self._orders:

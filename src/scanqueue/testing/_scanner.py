@@ -52,8 +52,9 @@ class FakeScanner:
 
     A held scan stops when it is cancelled, unless told to `ignore_cancel`.
 
-    Only `next_scan` waits: in the test of an asyncio server, have a thread call it
-    (`await asyncio.to_thread(scanner.next_scan)`). All else can be called on the event loop.
+    Only `next_scan`, and `await_held` of a scan, wait: in the test of an asyncio server, have a
+    thread call them (`await asyncio.to_thread(scanner.next_scan)`). All else can be called on the
+    event loop.
 
     Thread-safety: every method may be called from any thread.
     """

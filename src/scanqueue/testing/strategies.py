@@ -174,7 +174,7 @@ _FATES = (
         _Fate(TaskStatus.CANCELLED, reason, holds_slot, has_started)
         for reason in (EndReason.REQUESTED, EndReason.SHUTDOWN)
         for holds_slot in (False, True)
-        for has_started in (True, False)
+        for has_started in (False, True)
         # One that was sent back, and then cancelled, is the only one without a start to stop.
         if has_started or not holds_slot or reason is EndReason.REQUESTED
     ),
