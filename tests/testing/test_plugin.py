@@ -304,6 +304,7 @@ def test_two():
         [
             pytest.param("queue.shutdown()", id="shut down"),
             pytest.param("pass", id="never started"),
+            pytest.param("queue = started(workers=0)", id="without workers"),
         ],
     )
     def test_what_has_no_workers_is_left_alone(self, run: Run, ending: str) -> None:
@@ -316,11 +317,32 @@ def test_one():
     kept.append(queue)
     queue.submit_task("music")
     {ending}
+    kept.append(queue)
 
 def test_two():
-    assert kept[0].get_task(kept[0].list_tasks()[0].id)
+    assert len(kept[0].list_tasks()) == 1
+    kept[1].shutdown()
 """)
         result.assert_outcomes(passed=2)
+
+    def test_a_service_that_follows_other_processes_has_a_thread(self, run: Run) -> None:
+        """Though it scans nothing itself."""
+        result = run("""
+from scanqueue import SQLiteStore
+
+def test_one(tmp_path):
+    started(None, store=SQLiteStore(tmp_path / "queue.db"))
+
+def test_two():
+    assert names() == set()
+""")
+        result.assert_outcomes(passed=2, errors=1)
+        result.stdout.fnmatch_lines(
+            [
+                "- ScanQueueService, with a SQLiteStore: not shut down",
+                "  - scanqueue-keeper waits for work",
+            ]
+        )
 
     def test_a_test_that_fails_is_looked_at_too(self, run: Run) -> None:
         """It is often why."""
@@ -572,9 +594,10 @@ class TestLoading:
         assert done.stdout.strip() == "['_scanqueue_pytest']"
 
     def test_a_suite_that_does_not_use_the_library_never_loads_it(
-        self, pytester: pytest.Pytester
+        self, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """Not even for the look."""
+        monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")  # those of others
         pytester.makepyfile("""
 import sys
 import pytest
@@ -587,9 +610,9 @@ def test_one(wide):
     pass
 
 def test_two(request):
-    assert request.config.pluginmanager.hasplugin("scanqueue")
+    assert request.config.pluginmanager.hasplugin("scanqueue-watch")
     assert not [name for name in sys.modules if name.partition(".")[0] == "scanqueue"]
     assert "hypothesis" not in sys.modules
 """)
-        result = pytester.runpytest_subprocess("-p", "no:randomly")
+        result = pytester.runpytest_subprocess("-p", "_scanqueue_pytest")
         result.assert_outcomes(passed=2)

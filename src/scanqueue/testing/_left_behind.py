@@ -63,8 +63,9 @@ def close(core: Core) -> None:
 
 
 def _is_left_behind(core: Core) -> bool:
-    if core.started and not core.hub.closed:
-        return not core.forked
+    if core.started and not core.hub.closed and not core.forked:
+        # Without threads, whether it is still there is for the garbage collector to say.
+        return core.store.shared or bool(_workers(core))
     return not _await_scans(core)
 
 
@@ -97,9 +98,13 @@ def _describe(core: Core) -> list[str]:
     for scan in scans:
         name = threads.pop(scan.thread, "a thread that has ended")
         lines.append(f"  - {name} scans library {scan.library_id!r}, task {scan.slot.task_id}")
-    workers = [] if core.workers is None else core.workers.threads()
-    idle = [worker.name for worker in workers if worker.ident in threads]
+    others = [*_workers(core), *core.keeper.threads()]
+    idle = [thread.name for thread in others if thread.ident in threads]
     return [*lines, *(f"  - {name} waits for work" for name in idle)]
+
+
+def _workers(core: Core) -> tuple[_sync.Thread, ...]:
+    return () if core.workers is None else core.workers.threads()
 
 
 def _name(scan: object) -> str:
