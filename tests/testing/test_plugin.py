@@ -151,7 +151,7 @@ def test_two():
             [
                 "*_ ERROR at teardown of test_one _*",
                 "the test has left workers behind:",
-                "- * of scanner *.deaf, with a MemoryStore: shut down, but a scan of it still runs",
+                "- * of scanner *.deaf on MemoryStore(): shut down, but a scan of it still runs",
                 "  - scanqueue-worker-1 scans library 'music', task *-*",
             ]
         )
@@ -194,7 +194,7 @@ def test_two():
             [
                 "*_ ERROR at teardown of test_one _*",
                 "the test has left workers behind:",
-                "- ScanQueueService of scanner *FakeScanner.scan, with a *: not shut down",
+                "- ScanQueueService of scanner *FakeScanner.scan on *: not shut down",
                 "  - scanqueue-worker-? scans library 'music', task *-*",
                 "  - scanqueue-worker-? waits for work",
                 "call shutdown(), use the service as a context manager *",
@@ -213,7 +213,7 @@ def test_one():
     started(Scanner())
 """)
         result.assert_outcomes(passed=1, errors=1)
-        result.stdout.fnmatch_lines_random(["*scanner *.scan,*", "*scanner *.Scanner,*"])
+        result.stdout.fnmatch_lines_random(["*scanner *.scan on *", "*scanner *.Scanner on *"])
 
     def test_a_clock_that_stands_still_holds_nothing_up(self, run: Run) -> None:
         """A scan that sleeps by it is woken, and no timeout by it is waited for."""
@@ -255,7 +255,7 @@ def test_two():
         result.stdout.fnmatch_lines(
             [
                 "*_ ERROR at teardown of test_one _*",
-                "*deaf, with a MemoryStore: shut down, but a scan of it still runs",
+                "*deaf on MemoryStore(): shut down, but a scan of it still runs",
                 "  - scanqueue-worker-1 scans library 'music', *",
             ]
         )
@@ -297,7 +297,7 @@ def test_two():
         result.assert_outcomes(passed=2, errors=1)
         result.stdout.fnmatch_lines(
             [
-                "- ScanQueueService, with a MemoryStore: not shut down",
+                "- ScanQueueService on MemoryStore(): not shut down",
                 "  - helper scans library 'music', *",
             ]
         )
@@ -342,7 +342,7 @@ def test_two():
         result.assert_outcomes(passed=2, errors=1)
         result.stdout.fnmatch_lines(
             [
-                "- ScanQueueService, with a SQLiteStore: not shut down",
+                "- ScanQueueService on SQLiteStore(*): not shut down",
                 "  - scanqueue-keeper waits for work",
             ]
         )

@@ -166,7 +166,7 @@ def test_a_script_can_return_what_is_no_result(
 
     assert [scan(queue).error for _ in range(2)] == [
         "TypeError: the scanner returned None, not a TaskResult",
-        "TypeError: the scanner returned a str, not a TaskResult",
+        "TypeError: the scanner returned an object of type str, not a TaskResult",
     ]
 
 

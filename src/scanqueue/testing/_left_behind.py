@@ -94,7 +94,7 @@ def _describe(core: Core) -> list[str]:
     scanner = "" if core.workers is None else f" of scanner {_name(core.workers.scan)}"
     threads = {thread.ident: thread.name for thread in _sync.living_threads()}
     scans = core.scans.all()
-    lines = [f"- ScanQueueService{scanner}, with a {type(core.store).__name__}: {how}"]
+    lines = [f"- ScanQueueService{scanner} on {core.store!r}: {how}"]
     for scan in scans:
         name = threads.pop(scan.thread, "a thread that has ended")
         lines.append(f"  - {name} scans library {scan.library_id!r}, task {scan.slot.task_id}")
