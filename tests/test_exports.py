@@ -23,7 +23,7 @@ def test_the_table_of_contents_is_sorted_and_complete() -> None:
     assert all(getattr(scanqueue, name) is not None for name in scanqueue.__all__)
 
 
-@pytest.mark.parametrize("module", [*MODULES, "aio", "testing", "wire"])
+@pytest.mark.parametrize("module", [*MODULES, "aio", "testing", "testing.strategies", "wire"])
 def test_a_module_says_what_is_public(module: str) -> None:
     """Sorted, and nothing private."""
     names = importlib.import_module(f"scanqueue.{module}").__all__

@@ -525,6 +525,13 @@ def test_two():
         result.assert_outcomes(passed=2)
 
 
+    def test_pytest_can_do_without(self, run: Run) -> None:
+        """By the name under which it is installed."""
+        result = run("def test_one(scanqueue_clock): pass", "-p", "no:scanqueue")
+        result.assert_outcomes(errors=1)
+        result.stdout.fnmatch_lines(["*fixture 'scanqueue_clock' not found"])
+
+
 class TestOtherPlugins:
     """It gets on with those that change how tests are run."""
 
