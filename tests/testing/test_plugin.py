@@ -524,7 +524,6 @@ def test_two():
         )
         result.assert_outcomes(passed=2)
 
-
     def test_pytest_can_do_without(self, run: Run) -> None:
         """By the name under which it is installed."""
         result = run("def test_one(scanqueue_clock): pass", "-p", "no:scanqueue")
