@@ -33,7 +33,7 @@ def test_a_module_says_what_is_public(module: str) -> None:
 
 def test_every_name_is_the_one_of_its_module() -> None:
     """Wherever it is imported from, it is the same object."""
-    found = {}
+    found: dict[str, object] = {}
     for module in MODULES:
         names = importlib.import_module(f"scanqueue.{module}")
         found |= {name: getattr(names, name) for name in names.__all__}
