@@ -95,7 +95,7 @@ class Ending:
             return cls(None, f"LibraryUnavailable: {outcome}", EndReason.UNAVAILABLE)
         if isinstance(outcome, BaseException):
             return cls(None, f"{type(outcome).__name__}: {outcome}", EndReason.ERROR)
-        shown = "None" if outcome is None else f"a {type(outcome).__name__}"
+        shown = "None" if outcome is None else f"an object of type {type(outcome).__name__}"
         error = f"TypeError: the scanner returned {shown}, not a TaskResult"
         return cls(None, error, EndReason.ERROR)
 
