@@ -159,6 +159,8 @@ class _Fate:
     reason: EndReason | None = None
     holds_slot: bool = False
     has_started: bool = False
+    was_sent_back: bool = False
+    """A shutdown took its start back; its scanner has returned since, and not for nothing."""
 
 
 _FATES = (
@@ -178,6 +180,7 @@ _FATES = (
         # One that was sent back, and then cancelled, is the only one without a start to stop.
         if has_started or not holds_slot or reason is EndReason.REQUESTED
     ),
+    _Fate(TaskStatus.CANCELLED, EndReason.REQUESTED, was_sent_back=True),
 )
 
 
@@ -251,13 +254,13 @@ def _is(name: str, kind: type[T]) -> Callable[[T], T]:
 def _tasks_of(fate: _Fate, fixed: dict[str, SearchStrategy[object]]) -> SearchStrategy[ScanTask]:
     status, has_started = fate.status, fate.has_started
     never, nothing = st.none(), st.just(NO_PROGRESS)
-    has_run = has_started or fate.holds_slot
+    has_run = has_started or fate.holds_slot or fate.was_sent_back
     is_interrupted = fate.reason is EndReason.INTERRUPTED
     found: SearchStrategy[TaskResult | None] = never
-    if status is TaskStatus.COMPLETED:
+    if status is TaskStatus.COMPLETED or fate.was_sent_back:
         found = results()
-    elif fate.reason is EndReason.REQUESTED or (fate.reason is EndReason.SHUTDOWN and has_started):
-        found = never if fate.holds_slot else st.none() | results()  # returned all the same
+    elif status is TaskStatus.CANCELLED and has_started and not fate.holds_slot:
+        found = st.none() | results()  # what its scanner returned all the same
     error: SearchStrategy[str | None] = never
     if status is TaskStatus.FAILED:
         error = _errors()
@@ -279,14 +282,7 @@ def _tasks_of(fate: _Fate, fixed: dict[str, SearchStrategy[object]]) -> SearchSt
         interruptions=_POSITIVE if is_interrupted else _COUNTS,
         holds_slot=st.just(fate.holds_slot),
         revision=_POSITIVE,
-    ).map(_without_impossible_result)
-
-
-def _without_impossible_result(task: ScanTask) -> ScanTask:
-    """Drop the result of a task that no scan has begun for."""
-    if task.result is not None and task.attempt == 0:
-        return attrs.evolve(task, result=None)
-    return task
+    )
 
 
 # --- what submissions and stats give ------------------------------------------------------------
