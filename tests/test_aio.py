@@ -9,7 +9,7 @@ import sys
 import textwrap
 import threading
 from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
@@ -37,6 +37,7 @@ from scanqueue import (
 from scanqueue._queries import CHANGES_BATCH
 from scanqueue.aio import AsyncScanQueue, _pool
 from scanqueue.aio._threads import POOL_THREADS
+from scanqueue.stores._table import MemoryTable
 from scanqueue.testing import FakeClock, FakeScanner
 from tests.both_stores import NewStore
 from tests.service.shared_store import SharedQueue
@@ -131,14 +132,13 @@ class GatedStore(MemoryStore):
         for _ in range(number):
             await until(lambda: self.blocked.acquire(blocking=False))
 
-    def read(self) -> MemoryStore:
-        """Return the store as the context of a read."""
+    @contextmanager
+    def read(self) -> Iterator[MemoryTable]:  # type: ignore[override]  # a context all the same
+        """Hold the reader up, before or after."""
         if not self.holds_up_after:
             self._pass_gate()
-        return super().read()
-
-    def __exit__(self, *exc_info: object) -> None:
-        super().__exit__(*exc_info)
+        with super().read() as table:
+            yield table
         if self.holds_up_after:
             self._pass_gate()
 
@@ -1166,7 +1166,7 @@ def test_writes_that_wait_for_the_store_hold_no_reader_up() -> None:
     blocked, go_on = threading.Semaphore(0), threading.Event()
 
     class Busy(MemoryStore):
-        def write(self, *, sync: bool = True) -> MemoryStore:
+        def write(self, *, sync: bool = True) -> AbstractContextManager[MemoryTable]:
             blocked.release()
             assert go_on.wait(PATIENCE)
             return super().write(sync=sync)

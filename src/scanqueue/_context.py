@@ -151,7 +151,8 @@ class LiveContext:
         with self._lock:
             if self._closed:
                 return
-            self._offset += scanned_paths - self._scanned()
+            scanned = self._scanned()  # first, since it changes the offset
+            self._offset += scanned_paths - scanned
             self._total = total_paths
             self._message = message
         self._touch()

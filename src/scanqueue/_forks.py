@@ -17,6 +17,9 @@ class Forkable(Protocol):
 
 
 _forkables: WeakSet[Forkable] = WeakSet()
+_forking = _sync.Lock()
+"""Held from before a fork until after it, since two threads may fork at the same time, and while
+something is registered: what is made while a fork waits for others would not be held."""
 
 
 def register(forkable: Forkable) -> None:
@@ -25,7 +28,8 @@ def register(forkable: Forkable) -> None:
     Args:
         forkable: The object.
     """
-    _forkables.add(forkable)
+    with _forking:
+        _forkables.add(forkable)
 
 
 def registered() -> list[Forkable]:
@@ -45,8 +49,6 @@ class Holder(Forkable, Protocol):
 
 _holders: WeakSet[Holder] = WeakSet()
 _held: list[Holder] = []
-_forking = _sync.Lock()
-"""Held from before a fork until after it, since two threads may fork at the same time."""
 
 
 def register_holder(holder: Holder) -> None:
@@ -55,8 +57,9 @@ def register_holder(holder: Holder) -> None:
     Args:
         holder: The object.
     """
-    _holders.add(holder)
-    _forkables.add(holder)
+    with _forking:
+        _holders.add(holder)
+        _forkables.add(holder)
 
 
 def _hold_all() -> None:

@@ -113,7 +113,9 @@ class Keeper:
 
     def _is_needed(self) -> bool:
         core = self._core
-        follows = core.store.shared and (core.started or core.hub.readers > 0)
+        follows = core.store.shared and (
+            core.started or core.hub.readers > 0 or core.scans.is_claiming
+        )
         return follows or bool(core.scans)
 
     @property

@@ -62,7 +62,10 @@ class Publisher:
             with core.store.write(sync=False) as table:
                 # Taken inside, so that of two publications the later one has the later numbers.
                 task = _rules.report(table, context.slot, context.progress())
-        except Exception as error:  # noqa: BLE001 - whatever a store raises
+        except BaseException as error:
+            if not isinstance(error, Exception):  # an interrupt: another reader is to see to it
+                self.dirty.add(context)
+                raise
             context.progress()  # it counts as published, so that the next report is heard
             if not self._fails:
                 log(logger, WARNING, "progress was lost: the store failed", error)

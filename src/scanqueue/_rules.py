@@ -199,7 +199,13 @@ def claim(
 def _current(view: TaskView, slot: Slot) -> TaskRecord | None:
     """Return the task of a scan, or None when another attempt has come after it: the fence."""
     held = view.slot_of(slot.library_id)
-    return view.get(slot.task_id) if held is slot or held == slot else None
+    return _holder(view, slot) if held is slot or held == slot else None
+
+
+def _holder(view: TaskView, slot: Slot) -> TaskRecord | None:
+    """Return the task that a slot is held for; None if its record is lost, or denies it."""
+    task = view.get(slot.task_id)
+    return task if task is not None and task.holds_slot else None
 
 
 def is_lost(view: TaskView, slot: Slot, claimed_at: int) -> bool:
@@ -327,7 +333,7 @@ def recover(
     recovered = []
     for slot in table.slots():
         if slot.owner in dead:
-            old = table.get(slot.task_id)
+            old = _holder(table, slot)
             if old is None:  # a record that was lost must not hold its library for ever
                 table.free_slot(slot)
                 table.next_revision()  # nobody's, but who polls for it looks again

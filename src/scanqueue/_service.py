@@ -149,7 +149,7 @@ class ScanQueueService(Queries):
                 core.workers = core.workers or Workers(core, self._scan)
                 try:
                     core.workers.start(self._worker_count)
-                except RuntimeError:
+                except BaseException:  # out of threads, or Ctrl-C
                     core.started = False
                     raise
 

@@ -35,6 +35,10 @@ _never = Lock()
 _never.acquire()  # by nobody: to wait for it is to wait for a moment
 
 
+def _step_aside() -> None:
+    _never.acquire(timeout=_MOMENT)
+
+
 def barge(lock: Lock) -> None:
     """Acquire a lock that is held, without queueing for it.
 
@@ -48,7 +52,7 @@ def barge(lock: Lock) -> None:
         lock: The lock.
     """
     while not lock.acquire(False):  # by name it would cost twice as much
-        _never.acquire(timeout=_MOMENT)
+        _step_aside()
 
 
 def run_aside(target: Callable[..., object], *arguments: object, name: str) -> Thread | None:
@@ -72,12 +76,20 @@ def run_aside(target: Callable[..., object], *arguments: object, name: str) -> T
 
 
 class Mutex:
-    """A lock for what is held for moments and wanted all the time; see `barge`."""
+    """A lock for what is held for moments and wanted all the time; see `barge`.
 
-    __slots__ = ("_lock",)
+    `with` finds the methods of the lock itself, written in C: Ctrl-C can come at the begin of a
+    method written in Python, and so between the call of `__exit__` and the release. It is faster,
+    too.
+    """
+
+    __slots__ = ("__exit__", "_lock")
+
+    __exit__: Callable[..., None]
 
     def __init__(self) -> None:
         self._lock = Lock()
+        self.__exit__ = self._lock.__exit__
 
     def acquire(self, blocking: bool = True) -> bool:  # noqa: FBT001, FBT002 - as `Lock` has it
         """Acquire it.
@@ -102,12 +114,13 @@ class Mutex:
         """Return whether somebody holds it."""
         return self._lock.locked()
 
-    def __enter__(self) -> None:
-        if not self._lock.acquire(False):  # by name it would cost twice as much
-            barge(self._lock)
-
-    def __exit__(self, *exc_info: object) -> None:
-        self._lock.release()
+    @property
+    def __enter__(self) -> Callable[[], bool]:
+        """What acquires it, for `with`, once nobody holds it."""
+        lock = self._lock
+        while lock.locked():
+            _step_aside()
+        return lock.__enter__
 
     def condition(self) -> Condition:
         """Return a new condition on it."""

@@ -45,12 +45,13 @@ class Workers:
         for number in range(len(self._threads) + 1, count + 1):
             thread = _sync.Thread(target=self._work, name=f"scanqueue-worker-{number}", daemon=True)
             self._count(1)
+            self._threads.append(thread)
             try:
                 thread.start()
             except RuntimeError:
+                self._threads.pop()
                 self._count(-1)
                 raise
-            self._threads.append(thread)
 
     def threads(self) -> tuple[_sync.Thread, ...]:
         """Return the threads that were started."""

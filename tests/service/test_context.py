@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from scanqueue import (
     LibraryId,
@@ -78,6 +80,44 @@ def test_it_shows_the_task_as_claimed(make: MakeQueue) -> None:
 
 
 # --- report
+
+
+STEPS = st.one_of(
+    st.tuples(st.just("report"), st.integers(0, 9), st.none() | st.integers(0, 50)),
+    st.tuples(st.just("advance"), st.integers(0, 3), st.none()),
+    st.tuples(st.just("track"), st.integers(0, 4), st.none()),
+    st.tuples(st.just("begin a track"), st.integers(1, 3), st.none()),
+    st.tuples(st.just("go on with it"), st.just(1), st.none()),
+)
+
+
+@given(st.lists(STEPS, min_size=1, max_size=8))
+def test_whatever_it_says_adds_up(steps: list[tuple[str, int, int | None]]) -> None:
+    """Reports, advances and tracks, one after another and nested, in any order."""
+    scanned, total = 0, None
+    tracks: list[Iterator[int]] = []
+
+    def work(context: ScanContext) -> None:
+        nonlocal scanned, total
+        for step, number, said_total in steps:
+            if step == "report":
+                scanned, total = number, said_total
+                context.report(scanned, total)
+            elif step == "advance":
+                context.advance(number)
+                scanned += number
+            elif step == "track":
+                total = max(total or 0, scanned + number)
+                scanned += len(list(context.track(range(number))))
+            elif step == "begin a track":
+                tracks.append(context.track(iter(range(number))))
+                next(tracks[-1])
+            elif tracks:
+                scanned += 1  # an item counts when the next one is asked for
+                if next(tracks[-1], None) is None:
+                    tracks.pop()
+
+    assert final_progress(partial(ScanQueueService, workers=0), work) == progress(scanned, total)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import logging
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta, tzinfo
 from uuid import UUID
 
@@ -24,6 +24,8 @@ from scanqueue import (
     TaskResult,
     TaskStatus,
 )
+from scanqueue._keeper import Keeper
+from scanqueue.stores._table import MemoryTable
 from scanqueue.testing import FakeClock, FakeScanner
 from tests.both_stores import NewStore
 from tests.service.failing_store import FailingStore
@@ -365,9 +367,11 @@ def test_a_claim_that_cannot_be_committed_leaves_no_scan(make: MakeQueue) -> Non
     class Uncommitted(MemoryStore):
         fails = False
 
-        def __exit__(self, *exc_info: object) -> None:
-            super().__exit__(*exc_info)
-            if self.fails and exc_info[0] is None:
+        @contextmanager
+        def write(self, *, sync: bool = True) -> Iterator[MemoryTable]:  # type: ignore[override]
+            with super().write(sync=sync) as table:
+                yield table
+            if self.fails:
                 raise StoreError
 
     store = Uncommitted()
@@ -518,3 +522,32 @@ def test_a_clock_that_asks_the_queue_for_something_harms_nobody(
 
     clock = Curious()
     assert Call(live).result() is True
+
+
+def test_an_interrupt_of_a_reader_that_publishes_loses_no_later_report(
+    make: MakeQueue,
+    new_store: NewStore,
+    scanner: FakeScanner,
+    clock: FakeClock,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The next reader publishes what it did not."""
+    monkeypatch.setattr(Keeper, "wake", lambda _: None)  # only readers see to it
+    scanner.hold()
+    store = FailingStore(new_store())
+    queue = make(scanner, store=store)
+    queue.start()
+    task_id = queue.submit_task("music")
+    scan = scanner.next_scan()
+    scan.report(1)
+    scan.report(2)
+    clock.advance(1)
+    store.fail("report", error=KeyboardInterrupt)
+    with pytest.raises(KeyboardInterrupt):
+        queue.get_task(task_id)
+    store.recover()
+
+    scan.context.advance()
+    clock.advance(1)
+    assert current(queue, task_id).progress.scanned_paths == 3
+    scan.release()

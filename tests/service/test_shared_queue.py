@@ -9,7 +9,9 @@ import pytest
 
 from scanqueue import (
     EndReason,
+    LibraryId,
     QueueClosedError,
+    ScanContext,
     ScanQueueService,
     ScanScope,
     StoreError,
@@ -376,6 +378,40 @@ def test_a_claim_that_is_being_committed_is_no_lost_scan(
 
     assert not scan.context.cancelled
     shared.before_commit = lambda owner: None
+
+
+@pytest.mark.own_store("its calls are held up")
+def test_a_scan_whose_claim_took_long_hears_of_a_cancel_by_another_process(
+    make: MakeQueue, shared: SharedQueue, clock: FakeClock
+) -> None:
+    """Who follows the others does not leave before the scan has begun."""
+    claiming, go_on, begun = threading.Event(), threading.Event(), threading.Event()
+
+    def scan(library_id: LibraryId, context: ScanContext) -> TaskResult:
+        begun.set()
+        await_that(lambda: context.cancelled)
+        return TaskResult()
+
+    store = FailingStore(shared.store())
+    queue, front = make(scan, store=store, workers=0), make(None, store=shared.store())
+    task_id = front.submit_task("music")
+
+    def hold() -> None:
+        claiming.set()
+        assert go_on.wait(PATIENCE)
+
+    store.before_next("write", hold)
+    run = Call(queue.run_pending)
+    assert claiming.wait(PATIENCE)
+    clock.await_waiters()
+    let_time_pass(clock, 3)
+    go_on.set()
+    assert begun.wait(PATIENCE)
+    front.cancel_task(task_id)
+    let_time_pass(clock, 1)
+
+    assert run.result() == 1
+    assert current(queue, task_id).result is not None
 
 
 # --- death

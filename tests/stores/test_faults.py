@@ -19,6 +19,7 @@ from scanqueue.errors import (
     StoreFullError,
     StoreReadOnlyError,
 )
+from scanqueue.models import NO_PROGRESS
 from scanqueue.protocols import TaskTable
 from scanqueue.records import Counts, Slot, TaskRecord
 from scanqueue.stores import _sqlite_file, _writer
@@ -564,6 +565,23 @@ def test_a_stored_end_is_needed(store: SQLiteStore, path: Path) -> None:
         assert view.get(task.id) is None
 
 
+@pytest.mark.logs_errors
+@pytest.mark.parametrize("status", ["running", "pending", "completed"])
+def test_the_scan_of_a_record_that_knows_nothing_of_it_frees_its_library(
+    store: SQLiteStore, path: Path, status: str
+) -> None:
+    """Each value of the record can be read, but they contradict each other."""
+    submit(store, "music")
+    slot = claim(store)
+    edit(path, "UPDATE tasks SET status = ?, completed_at = 0, holds_slot = 0", status)
+    with store.write() as table:
+        assert _rules.finish(table, slot, DONE, NO_PROGRESS, now=NOON) is None
+        assert table.slot_of("music") is None
+        assert _rules.is_lost(table, slot, 0)
+    submit(store, "music")
+    assert claim(store).library_id == "music"
+
+
 @pytest.mark.parametrize(
     "damage",
     [
@@ -571,6 +589,11 @@ def test_a_stored_end_is_needed(store: SQLiteStore, path: Path) -> None:
         "UPDATE slots SET task_id = x'00'",
         "UPDATE tasks SET id = x'00'",
         "DELETE FROM slots",
+        "UPDATE tasks SET holds_slot = 0",
+        "UPDATE tasks SET status = 'completed', completed_at = 0",
+        "UPDATE tasks SET status = 'completed', completed_at = 0, holds_slot = 0",
+        "UPDATE tasks SET status = 'pending', holds_slot = 0",
+        "UPDATE tasks SET status = 'cancelled', completed_at = 0, holds_slot = 0",
     ],
 )
 def test_a_damaged_record_of_a_scan_blocks_no_library(

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 import signal
+import sqlite3
+import stat
 import subprocess
 import sys
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
 
-from scanqueue import ScanQueueService, TaskResult, TaskStatus
+from scanqueue import ScanQueueService, TaskResult, TaskStatus, _forks
 from scanqueue.errors import QueueClosedError, StoreError, StoreFullError
 from scanqueue.stores import _file_lock, sqlite
 from scanqueue.stores.sqlite import SQLiteStore
@@ -131,7 +133,7 @@ def test_without_a_sign_of_life_nothing_is_written(
     submit(store, "music")
     path.with_name(f"{path.name}-owner-me").unlink()
 
-    def fail(path: str, mode: int) -> int:
+    def fail(path: str, like: os.stat_result) -> int:
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
@@ -247,6 +249,34 @@ def test_a_file_that_was_replaced_under_way_is_left_alone(
     monkeypatch.setattr(_file_lock, "_is_at", lambda descriptor, path: False)
     assert not _file_lock.remove_free(str(path))
     assert path.exists()
+
+
+def test_a_lock_that_may_not_be_looked_at_is_held(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is another user's, and who is not dead for sure counts as alive."""
+
+    def fail(*arguments: object) -> int:
+        raise PermissionError(13, "Permission denied")
+
+    path.touch()
+    monkeypatch.setattr(os, "open", fail)
+    assert not _file_lock.is_free(str(path))
+
+
+def test_a_sign_of_life_can_be_seen_by_all_who_may_use_the_queue(
+    store: SQLiteStore, open_store: OpenStore, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As SQLite does with its files, root gives it to the owner of the database."""
+    owners: list[tuple[int, int]] = []
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(os, "fchown", lambda _, user, group: owners.append((user, group)))
+    path.chmod(0o660)
+    open_store("other")
+
+    sign = path.with_name(f"{path.name}-owner-other").stat()
+    assert stat.S_IMODE(sign.st_mode) == 0o660
+    assert owners == [(path.stat().st_uid, path.stat().st_gid)]
 
 
 def test_a_lock_that_cannot_be_had_leaves_nothing_open(
@@ -380,6 +410,48 @@ def test_a_fork_during_a_long_transaction_cannot_be_used(
     submit(store, "music")
     assert waiting(store) == ["music"]
     in_child(lambda: SQLiteStore(path).open("child", 1000))
+
+
+def test_nothing_is_made_while_a_fork_is_under_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would not be prepared for it."""
+    made: list[object] = []
+
+    class Held(set[object]):
+        def add(self, holder: object) -> None:
+            assert _forks._forking.locked()
+            made.append(holder)
+
+    monkeypatch.setattr(_forks, "_holders", Held())
+    monkeypatch.setattr(_forks, "_forkables", Held())
+    store = SQLiteStore("queue.db")
+    assert made == [store, store]
+
+
+@pytest.mark.parametrize("crowd", [1, 9])
+def test_a_fork_waits_until_a_reader_has_closed_its_connection(
+    store: SQLiteStore, crowd: int
+) -> None:
+    """Also one that is closed because there are enough, or because the store is."""
+    readers = store._readers
+    active: list[int] = []
+
+    class Watched(sqlite3.Connection):
+        def close(self) -> None:
+            active.append(readers._active)
+            super().close()
+
+    readers.close_idle()
+    connect = readers.file.connect
+    readers.file.connect = lambda **_: sqlite3.connect(  # type: ignore[method-assign]
+        store.path, isolation_level=None, check_same_thread=False, factory=Watched
+    )
+    with ExitStack() as stack:
+        for _ in range(crowd):
+            stack.enter_context(store.read())
+    readers.close_idle()
+    readers.file.connect = connect  # type: ignore[method-assign]
+    assert len(active) == crowd
+    assert min(active) >= 1
 
 
 def test_a_fork_waits_for_a_reader(store: SQLiteStore) -> None:

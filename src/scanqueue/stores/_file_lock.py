@@ -7,6 +7,7 @@ other, and a forked child that keeps the descriptor keeps the lock alive.
 from __future__ import annotations
 
 import os
+import stat
 import sys
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
@@ -29,12 +30,13 @@ def acquire(descriptor: int) -> None:
     fcntl.flock(descriptor, fcntl.LOCK_EX)
 
 
-def create(path: str, mode: int = _MODE) -> int:
+def create(path: str, like: os.stat_result | None = None) -> int:
     """Make a file, if need be, and lock it.
 
     Args:
         path: The file.
-        mode: Who may open it, and so tell that it is locked, whatever the umask says.
+        like: A file whose users may open it, too, and so tell that it is locked, whatever the umask
+            says; None: whoever may read. (As SQLite does it, root gives it to that file's owner.)
 
     Returns:
         Its descriptor: the lock ends when it is closed.
@@ -48,7 +50,9 @@ def create(path: str, mode: int = _MODE) -> int:
             acquire(descriptor)
             if _is_at(descriptor, path):
                 with suppress(OSError):  # somebody else's
-                    os.fchmod(descriptor, mode)
+                    if like is not None and os.geteuid() == 0:
+                        os.fchown(descriptor, like.st_uid, like.st_gid)
+                    os.fchmod(descriptor, _MODE if like is None else stat.S_IMODE(like.st_mode))
                 return descriptor
         except BaseException:
             os.close(descriptor)
@@ -80,6 +84,8 @@ def is_free(path: str) -> bool:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
         return True
+    except PermissionError:  # another user's: it cannot be told, and so is not for sure
+        return False
     try:
         # Shared, so that two who ask at the same time do not take each other for the owner.
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)

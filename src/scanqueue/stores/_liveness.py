@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import stat
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -51,8 +50,7 @@ class Liveness:
         self._descriptor: int | None = self._create()
 
     def _create(self) -> int:
-        mode = stat.S_IMODE(os.stat(self._path).st_mode)
-        return _file_lock.create(self._file_of(self._owner), mode)
+        return _file_lock.create(self._file_of(self._owner), os.stat(self._path))
 
     def _file_of(self, owner: OwnerId) -> str:
         return self._path + _INFIX + owner

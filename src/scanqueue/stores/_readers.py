@@ -60,14 +60,19 @@ class Readers:
     def give_back(self, connection: sqlite3.Connection | None) -> None:
         """Take a connection back, or None instead of one that is of no use any more."""
         with self._condition:
-            self._active -= 1
             if connection is not None and self._keeps and len(self._idle) < _IDLE_LIMIT:
                 self._idle.append(connection)
                 connection = None
+        if connection is not None:  # before it is counted off: a fork must not come in between
+            with suppress(sqlite3.Error):
+                connection.close()
+        self._count_off()
+
+    def _count_off(self) -> None:
+        with self._condition:
+            self._active -= 1
             if self._is_held:
                 self._condition.notify_all()
-        if connection is not None:
-            connection.close()
 
     def hold(self, timeout: float) -> bool:
         """Keep everybody out, with nothing open, until `let_go`.
@@ -81,7 +86,8 @@ class Readers:
         with self._condition:
             self._is_held = True
             worked = self._condition.wait_for(lambda: not self._active, timeout)
-        self.close_idle()
+            idle, self._idle = self._idle, []
+        _close_all(idle)
         return worked
 
     def let_go(self) -> None:
@@ -99,15 +105,23 @@ class Readers:
     def close_idle(self) -> None:
         """Close the connections that nobody uses."""
         with self._condition:
+            self._active += 1  # as a reader does: a fork must wait for it
             idle, self._idle = self._idle, []
-        for connection in idle:
-            with suppress(sqlite3.Error):
-                connection.close()
+        try:
+            _close_all(idle)
+        finally:
+            self._count_off()
 
     def forget(self) -> list[sqlite3.Connection]:  # pragma: no cover - in forked children only
         """Let go of the connections without closing them, and return them."""
         idle, self._idle = self._idle, []
         return idle
+
+
+def _close_all(connections: list[sqlite3.Connection]) -> None:
+    for connection in connections:
+        with suppress(sqlite3.Error):
+            connection.close()
 
 
 class Reading:

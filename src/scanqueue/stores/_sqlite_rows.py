@@ -41,6 +41,8 @@ _PRIORITIES = {priority.value: priority for priority in TaskPriority}
 _STATUSES = {status.value: status for status in TaskStatus}
 _REASONS: dict[str | None, EndReason | None] = {None: None} | {r.value: r for r in EndReason}
 _FLAGS = {0: False, 1: True}
+_HOLDS_SLOT = {TaskStatus.RUNNING: True, TaskStatus.COMPLETED: False, TaskStatus.FAILED: False}
+"""Whether a task of that status does; of the others some do."""
 
 
 def to_microseconds(moment: datetime) -> int:
@@ -137,6 +139,8 @@ def decode(row: Row) -> TaskRecord:
         interruptions,
         _FLAGS[holds_slot],
     )
+    if task.holds_slot is not _HOLDS_SLOT.get(task.status, task.holds_slot):
+        raise ValueError("nobody can be in that state")
     if task.status.is_ended and completed is None:
         raise ValueError("it has ended, but nobody knows when")
     return task

@@ -237,7 +237,7 @@ class SQLiteStore:
 
     def before_fork(self) -> None:
         """Close all connections; they are opened again at the next use."""
-        self._opens = self._is_held = self._is_quiet = False
+        self._opens, self._is_held, self._is_quiet = True, False, False
         self._opens = not self._opening.acquire(timeout=_FORK_PATIENCE)
         self._is_held = self._writers.hold(_FORK_PATIENCE)
         if self._is_held:
