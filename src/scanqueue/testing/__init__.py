@@ -1,9 +1,27 @@
-"""What a host's own tests are made of: a clock and a scanner that do as they are told.
+"""What a host's own tests are made of.
 
-Free of pytest: they work in any test runner.
+A clock and a scanner that do as they are told, and checks for the stores, clocks and scanners that
+a host writes itself. Free of pytest: they work in any test runner.
 """
 
+from __future__ import annotations
+
+from scanqueue.testing._checks.clock import check_clock
+from scanqueue.testing._checks.running import BrokenPromise, ConformanceError
+from scanqueue.testing._checks.scanner import check_scanner
+from scanqueue.testing._checks.store import check_store
+from scanqueue.testing._checks.store_machine import store_machine
 from scanqueue.testing._clock import FakeClock
 from scanqueue.testing._scanner import FakeScan, FakeScanner
 
-__all__ = ["FakeClock", "FakeScan", "FakeScanner"]
+__all__ = [
+    "BrokenPromise",
+    "ConformanceError",
+    "FakeClock",
+    "FakeScan",
+    "FakeScanner",
+    "check_clock",
+    "check_scanner",
+    "check_store",
+    "store_machine",
+]
