@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
+from docs._promises import promises_of
 from scanqueue import LibraryId, ScanContext, Scanner, ScanScope, TaskResult
 from scanqueue.testing import FakeScanner, check_scanner
 from scanqueue.testing._checks.scan import Scan
 from tests.service.tools import Call
-from tests.testing.all_checks import all_checks
 from tests.testing.broken import Broken, assert_found
 from tests.testing.broken_scanners import GoodScanner, broken_scanners
 
@@ -88,7 +88,7 @@ def test_a_broken_scanner_is_found(broken: Broken[Callable[[], Any]]) -> None:
 
 def test_every_promise_is_broken_once() -> None:
     """So that no check is one that cannot fail."""
-    assert set(broken_scanners.promises()) == set(all_checks("scanner"))
+    assert set(broken_scanners.promises()) == set(promises_of("scanner"))
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from uuid import uuid4
 
 import pytest
 
+from docs._promises import promises_of
 from json_store import JSONStore
 from scanqueue import MemoryStore, SQLiteStore
 from scanqueue.stores import sqlite
@@ -20,7 +21,6 @@ from scanqueue.testing._checks.running import run_checks
 from scanqueue.testing._checks.store_bench import StoreBench
 from tests.service.failing_store import FailingStore
 from tests.service.shared_store import DurableStore, SharedQueue, SharedStore
-from tests.testing.all_checks import all_checks
 from tests.testing.broken import Broken, assert_found
 from tests.testing.broken_stores import (
     broken_durable_stores,
@@ -138,7 +138,7 @@ def test_every_promise_is_broken_once() -> None:
         *(*broken_durable_stores.promises(), *broken_shared_stores.promises()),
         *(*broken_files.promises(), *broken_shared_files.promises()),
     ]
-    assert set(names) == set(all_checks("store"))
+    assert set(names) == set(promises_of("store"))
 
 
 # --- the call ---
