@@ -17,15 +17,15 @@ PAGE = Path(__file__).parent / "reference" / "promises.md"
 _HEAD: Final = """\
 # Promises
 
-What the [conformance checks](testing.md#conformance-checks) check, by the name that a `ConformanceError` gives. The names
-stay as they are; a later version may check more. This page is made from the checks, and a test checks that it is current.
+What the [conformance checks](testing.md#conformance-checks) check, by the name that a
+`ConformanceError` gives. The names stay as they are; a later version may check more. This page is
+made from the checks, and a test checks that it is current.
 """
+_STORES: Final = """\
+What asks for restarts concerns durable stores, what asks for others shared ones. Children are
+forked where the system can."""
 _SUBJECTS: Final = {
-    "store": (
-        "Stores",
-        "What asks for restarts concerns durable stores, what asks for others shared ones. Children are forked where the"
-        " system can.",
-    ),
+    "store": ("Stores", _STORES),
     "clock": ("Clocks", "The last two concern clocks that are moved by hand."),
     "scanner": ("Scanners", "The last four concern scanners of which their author says so."),
 }

@@ -264,8 +264,8 @@ class TaskTable(TaskView, Protocol):
 class TaskStore(Protocol):
     """Where the tasks of one queue live. One store object serves one service.
 
-    It must be weakly referenceable, as objects without `__slots__` are. Whether it keeps all that is
-    promised here, `scanqueue.testing.check_store` finds out.
+    It must be weakly referenceable, as objects without `__slots__` are. Whether it keeps all that
+    is promised here, `scanqueue.testing.check_store` finds out.
 
     Thread-safety: every method may be called from any thread.
     """

@@ -20,7 +20,9 @@ from scanqueue.testing._checks.threads import MOMENT
 from scanqueue.testing._clock import PATIENCE
 
 if TYPE_CHECKING:
-    from scanqueue.protocols import Scanner
+    from collections.abc import Callable
+
+    from scanqueue.protocols import ScanContext, Scanner
 
 __all__ = ["check_scanner"]
 
@@ -176,7 +178,7 @@ def removes_nothing_out_of_scope(bench: ScannerBench) -> None:
 
 
 def check_scanner(
-    scanner: Scanner | ScanFunction,
+    scanner: Scanner | Callable[[LibraryId, ScanContext], TaskResult],
     library_id: LibraryId,
     *,
     unavailable_id: LibraryId | None = None,

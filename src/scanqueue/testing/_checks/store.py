@@ -68,15 +68,7 @@ def check_store(
     >>> from scanqueue import MemoryStore
     >>> check_store(MemoryStore)
 
-    A store whose tasks outlive it, or that several services share, is also asked for what it is to
-    be opened again:
-
-    .. code-block:: python
-
-        check_store(
-            lambda: SQLiteStore(folder / f"{uuid4()}.db"),
-            reopen=lambda store: SQLiteStore(store.path),
-        )
+    A store whose tasks outlive it, or that several services share, is also asked for by `reopen`.
 
     Each promise is checked on stores of its own, which are closed afterwards, on a thread of its
     own. Where the system can fork, some checks fork the process, and kill the child.
