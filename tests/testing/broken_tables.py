@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import unicodedata
 from datetime import UTC, datetime
+from uuid import UUID
 
 import attrs
 
@@ -159,6 +160,15 @@ class ForgetsReasons(AlteringTable):
 
     def altered(self, old: TaskRecord, new: TaskRecord) -> None:
         new.reason = None
+
+
+@breaks("keeps-every-field", "oldest-is-lowest-rank", "changed-has-the-latest-state")
+class LosesLowTasks(MemoryTable):
+    """Does not find what is not urgent at all."""
+
+    def get(self, task_id: UUID) -> TaskRecord | None:
+        found = super().get(task_id)
+        return None if found and found.priority is TaskPriority.LOW else found
 
 
 @breaks("keeps-odd-texts")

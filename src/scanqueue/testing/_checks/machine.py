@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 from uuid import UUID, uuid4
 
 import attrs
@@ -19,7 +19,7 @@ from scanqueue.testing._checks.store_bench import FIRST_REVISION
 from scanqueue.testing._checks.tasks import NOON, WHOLE, values_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from scanqueue.models import LibraryId
     from scanqueue.protocols import TaskStore, TaskTable, TaskView
@@ -37,22 +37,19 @@ class _BreakOff(Exception):  # noqa: N818 - it says what is done
 class StoreMachine(RuleBasedStateMachine):
     """Writes to a store whatever can happen to tasks, and asks it everything after each step."""
 
+    make_store: ClassVar[Callable[[], TaskStore]]
+    """Makes the store of a new queue."""
+    reopen: ClassVar[Callable[[TaskStore], TaskStore] | None]
+    """Makes another store of the queue of a store; None: that is not possible."""
+
     def __init__(self) -> None:
         super().__init__()
-        self.store = self._open(self.make_store())
+        self.store = self._open(type(self).make_store())
         self.plain = PlainTable(FIRST_REVISION)
         self.now = NOON
         self.made = 0
         self.stale: TaskRecord | None = None
         """A record that was replaced."""
-
-    def make_store(self) -> TaskStore:
-        """Return the store of a new queue."""
-        raise NotImplementedError
-
-    def reopen(self, store: TaskStore) -> TaskStore | None:
-        """Return another store of the queue of a store; None: that is not possible."""
-        raise NotImplementedError
 
     def teardown(self) -> None:
         """Close the store."""
@@ -216,8 +213,9 @@ class StoreMachine(RuleBasedStateMachine):
     @rule()
     def restart(self) -> None:
         """Close the store, and open another one of the same queue."""
-        another = self.reopen(self.store)
-        assert another is not None, "a store that is durable can be opened again"
+        reopen = type(self).reopen
+        assert reopen is not None, "a store that is durable can be opened again"
+        another = reopen(self.store)
         self.store.close()
         self.store = self._open(another)
 

@@ -42,11 +42,8 @@ def store_machine(
     """
     from scanqueue.testing._checks.machine import StoreMachine  # noqa: PLC0415 - hypothesis is an extra
 
-    class MachineOfAStore(StoreMachine):
-        def make_store(self) -> TaskStore:
-            return make_store()
-
-        def reopen(self, store: S) -> TaskStore | None:  # type: ignore[override]  # it made it
-            return None if reopen is None else reopen(store)
-
-    return MachineOfAStore
+    parts = {
+        "make_store": staticmethod(make_store),
+        "reopen": None if reopen is None else staticmethod(reopen),
+    }
+    return type("MachineOfAStore", (StoreMachine,), parts)
