@@ -11,6 +11,7 @@ import pytest
 from hypothesis import settings
 from hypothesis.stateful import run_state_machine_as_test
 
+import json_store
 from json_store import JSONStore
 from scanqueue import (
     ScanQueueService,
@@ -23,6 +24,7 @@ from scanqueue.testing import FakeScanner, check_store, store_machine
 
 KILLED = """
 import os, sys
+import json_store
 from json_store import JSONStore
 from scanqueue import ScanQueueService
 
@@ -55,7 +57,11 @@ def test_a_queue_goes_on_after_its_process_died(tmp_path: Path) -> None:
     """What was being scanned is scanned again."""
     path = tmp_path / "queue.json"
     killed = subprocess.run(
-        [sys.executable, "-c", KILLED, path], capture_output=True, text=True, check=True
+        [sys.executable, "-c", KILLED, path],
+        cwd=Path(json_store.__file__).parent,  # where it finds what it imports
+        capture_output=True,
+        text=True,
+        check=True,
     )
     with ScanQueueService(FakeScanner(), store=JSONStore(path)) as queue:
         (task,) = queue.list_tasks()

@@ -58,8 +58,8 @@ QUICK = settings(
 
 
 SEEN = [
-    *("urgent-first", "upgraded-moves-forward", "keeps-slots", "counts-since"),
-    *("ended-in-order-of-ending", "ended-keeps-its-place", "ended-of-a-library", "pauses"),
+    *("urgent-first", "upgraded-moves-forward", "counts-since"),
+    *("ended-in-order-of-ending", "ended-keeps-its-place", "pauses"),
     *("changed-has-the-latest-state", "replace-compares"),
     *("take-slot-compares", "free-slot-compares"),
 ]
