@@ -8,10 +8,11 @@ from math import inf, isfinite
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from scanqueue import _sync
+from scanqueue._clock import SystemClock
 from scanqueue._validate import check_seconds
 from scanqueue.protocols import Clock
 from scanqueue.testing._checks.clock_bench import HOUR, ClockBench, Waiting, wait_handing
-from scanqueue.testing._checks.running import Checks, Unkept, expect, run_checks
+from scanqueue.testing._checks.running import Checks, expect, run_checks
 from scanqueue.testing._checks.threads import MOMENT, Aside
 from scanqueue.testing._clock import PATIENCE
 
@@ -125,10 +126,8 @@ def takes_far_deadlines(bench: Bench) -> None:
 def releases_the_condition(bench: Bench) -> None:
     """While it waits, others can have the condition."""
     waiting = Waiting(bench.clock, bench.clock.monotonic() + HOUR)
-    has_it = waiting.condition.acquire(timeout=MOMENT * 20)
-    if not has_it:
-        raise Unkept("another thread did not get the condition")
-    waiting.condition.release()
+    with waiting.condition:
+        pass
     waiting.let_go()
     waiting.end()
 
@@ -180,11 +179,15 @@ def many_threads_wait(bench: Bench) -> None:
 @checks.add
 def does_not_spin(bench: Bench) -> None:
     """A wait for nothing may return early, but not all the time."""
+    real = SystemClock()
+    began = real.monotonic()
     waiting = Waiting(bench.clock, None)
     _sync.Event().wait(MOMENT)
     waiting.let_go()
     waiting.end()
-    expect(waiting.returns <= _MANY, f"in {MOMENT:g} s it returned {waiting.returns} times")
+    seconds = real.monotonic() - began
+    is_rare = waiting.returns <= _MANY * (1 + seconds / MOMENT)
+    expect(is_rare, f"in {seconds:.2g} s it returned {waiting.returns} times")
 
 
 @checks.add

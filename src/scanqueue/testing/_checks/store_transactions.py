@@ -197,7 +197,7 @@ def goes_on_after_exceptions(bench: Bench) -> None:
 
 @checks.add
 def leaves_all_or_nothing(bench: Bench) -> None:
-    """A write left by an exception leaves nothing; where tasks are not durable, or all of it."""
+    """A write left by an exception leaves nothing, or, where tasks are not durable, all of it."""
     store = bench.store()
     with store.write() as table:
         upgraded, ended = submit(table, "upgraded"), submit(table, "ended")
