@@ -64,6 +64,28 @@ class PollsBackwards(MemoryStore):
     poll_interval = -1.0
 
 
+@breaks("opens")
+class CannotBeOpened(MemoryStore):
+    """Has no file."""
+
+    def open(self, owner: str, first_revision: int) -> None:
+        raise StoreError("there is no file")
+
+
+class LacksAnAnswer(MemoryTable):
+    """Cannot say what waits."""
+
+    pending = None  # type: ignore[assignment]
+
+
+@breaks("opens")
+class GivesHalfATable(MemoryStore):
+    """Has a table with a method too few."""
+
+    def open(self, owner: str, first_revision: int) -> None:
+        self._table = LacksAnAnswer(first_revision)
+
+
 # --- transactions ---
 
 

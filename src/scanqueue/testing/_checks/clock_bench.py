@@ -33,8 +33,6 @@ class ClockBench(Generic[C]):
     ) -> None:
         self.clock: C = make_clock()
         self._advance = advance
-        self.is_moved: bool = advance is not None
-        """Whether it stands still unless it is moved."""
         self.shortly: float = MOMENT if advance is None else 60.0
         """Seconds, by the clock, that a check can let pass."""
 

@@ -6,7 +6,7 @@ import weakref
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from scanqueue._validate import check_seconds, wrong_value
-from scanqueue.protocols import TaskStore
+from scanqueue.protocols import TaskStore, TaskTable, TaskView
 from scanqueue.testing._checks import (
     store_forks,
     store_history,
@@ -31,7 +31,8 @@ __all__ = ["check_store"]
 S = TypeVar("S", bound=TaskStore)
 
 prerequisites: Final[Checks[StoreBench[Any]]] = Checks()
-"""What must hold for anything else to be asked."""
+openings: Final[Checks[StoreBench[Any]]] = Checks()
+"""What must hold, one after the other, for anything else to be asked."""
 
 
 @prerequisites.add
@@ -54,6 +55,23 @@ def has_the_methods(bench: StoreBench[Any]) -> None:
         is_none = value is None and name == "poll_interval"
         is_seconds = isinstance(value, int | float) and value >= 0
         expect(is_none or is_seconds, f"`{name}` is {value!r}, which are no seconds")
+
+
+@openings.add
+def opens(bench: StoreBench[Any]) -> None:
+    """A new queue can be opened, read and written, by what has all methods of view and table."""
+    store = bench.store()
+    with store.read() as view:
+        _expect_methods(view, TaskView, "what `read` gives")
+    with store.write() as table:
+        _expect_methods(table, TaskView, "what `write` gives")
+        _expect_methods(table, TaskTable, "what `write` gives")
+
+
+def _expect_methods(found: object, protocol: type, what: str) -> None:
+    names = [name for name in vars(protocol) if not name.startswith("_")]
+    missing = [name for name in names if not callable(getattr(found, name, None))]
+    expect(not missing, f"{what} lacks {', '.join(missing)}")
 
 
 def check_store(
@@ -88,23 +106,25 @@ def check_store(
         TypeError: `patience` is not a number.
     """
     patience = check_seconds("patience", patience)
-    sample: list[S] = []
+    samples: list[S] = []
 
     def make_bench() -> StoreBench[S]:
         return StoreBench(make_store, reopen, patience)
 
     def make_sample() -> S:
-        sample.append(make_store())
-        return sample[0]
+        samples.append(make_store())
+        return samples[-1]
 
     run_checks(
         "the store", prerequisites, lambda: StoreBench(make_sample, None, patience), patience
     )
-    (store,) = sample
+    (store,) = samples
     if (store.durable or store.shared) and reopen is None:
         wrong_value("reopen", reopen, "given for a store that is durable or shared")
+    name = type(store).__name__
+    run_checks(name, openings, make_bench, patience)
     forks = processes and CAN_FORK
-    run_checks(type(store).__name__, _that_apply(store, forks=forks), make_bench, patience)
+    run_checks(name, _that_apply(store, forks=forks), make_bench, patience)
 
 
 def _that_apply(store: TaskStore, *, forks: bool) -> list[Check[StoreBench[Any]]]:

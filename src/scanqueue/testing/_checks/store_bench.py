@@ -39,8 +39,7 @@ class StoreBench(Generic[S]):
         self._patience = patience
         self._open: dict[int, S] = {}
         self._children: list[Child] = []
-        self.owners: dict[int, OwnerId] = {}
-        """The owners that the stores were opened for, by the `id` of the store."""
+        self._owners: dict[int, OwnerId] = {}
 
     def unopened(self) -> S:
         """Return the store of a new queue."""
@@ -59,13 +58,13 @@ class StoreBench(Generic[S]):
         """Open a store, for an owner of its own, and return it."""
         owner = uuid4().hex
         store.open(owner, first_revision)
-        self.owners[id(store)] = owner
+        self._owners[id(store)] = owner
         self._open[id(store)] = store
         return store
 
     def owner_of(self, store: S) -> OwnerId:
         """Return the owner that a store was opened for."""
-        return self.owners[id(store)]
+        return self._owners[id(store)]
 
     def close(self, store: S) -> None:
         """Close a store."""
