@@ -14,6 +14,7 @@ from scanqueue.models import (
     TaskPriority,
     TaskProgress,
     TaskResult,
+    TaskStatus,
     WhenRunning,
 )
 from scanqueue.records import Slot, TaskRecord
@@ -26,6 +27,22 @@ FIRST_REVISION = 1000
 DONE = Ending(TaskResult(added_count=1))
 BROKEN = Ending(None, EndReason.ERROR, "OSError: disk on fire")
 AWAY = Ending(None, EndReason.UNAVAILABLE, "LibraryUnavailable: unplugged")
+
+
+def a_record(
+    number: int, library_id: LibraryId, priority: TaskPriority, now: datetime, revision: int
+) -> TaskRecord:
+    """Return a task that was just submitted."""
+    return TaskRecord(
+        id=UUID(int=number),
+        library_id=library_id,
+        priority=priority,
+        status=TaskStatus.PENDING,
+        scope=WHOLE,
+        created_at=now,
+        revision=revision,
+        rank=revision,
+    )
 
 
 class BareQueue:

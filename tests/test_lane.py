@@ -8,8 +8,7 @@ from hypothesis import strategies as st
 from scanqueue.models import TaskPriority
 from scanqueue.records import TaskRecord
 from scanqueue.stores._lane import Lane
-from tests.bare_queue import NOON
-from tests.test_memory_table import a_record
+from tests.bare_queue import NOON, a_record
 
 RANKS = st.integers(0, 30)
 

@@ -7,6 +7,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, assert_type
 from uuid import UUID
 
+import pytest
+from hypothesis.stateful import RuleBasedStateMachine
 from hypothesis.strategies import SearchStrategy, sampled_from
 
 from scanqueue import (
@@ -29,7 +31,18 @@ from scanqueue import (
     TaskStore,
 )
 from scanqueue.aio import AsyncScanQueue
-from scanqueue.testing import FakeClock, FakeScan, FakeScanner, MakeService, ScanScript
+from scanqueue.testing import (
+    BrokenPromise,
+    ConformanceError,
+    FakeClock,
+    FakeScan,
+    FakeScanner,
+    MakeService,
+    ScanScript,
+    check_clock,
+    check_scanner,
+    store_machine,
+)
 from scanqueue.testing.strategies import submissions, tasks
 from scanqueue.wire import (
     ProblemDict,
@@ -149,3 +162,14 @@ def test_a_fake_scan_is_typed() -> None:
         held = assert_type(scanner.next_scan(), FakeScan)
         assert_type(held.context, ScanContext)
         held.release()
+
+
+def test_what_is_checked_keeps_its_type() -> None:
+    """In the hands of who moves a clock, say; and what is broken can be asked for."""
+    check_clock(
+        FakeClock, advance=lambda clock, seconds: assert_type(clock, FakeClock).advance(seconds)
+    )
+    with pytest.raises(ConformanceError) as caught:
+        check_scanner(lambda library_id, context: TaskResult(), "music")
+    assert_type(caught.value.broken, tuple[BrokenPromise, ...])
+    assert_type(store_machine(MemoryStore), type[RuleBasedStateMachine])

@@ -133,7 +133,7 @@ class Core:
             StoreError: The store cannot be used, or failed to free what they held.
         """
         self.open()
-        if self.store.shared:
+        if self.store.shared or self.store.durable:
             try:
                 self.recover()
             except Exception:

@@ -264,14 +264,15 @@ class TaskTable(TaskView, Protocol):
 class TaskStore(Protocol):
     """Where the tasks of one queue live. One store object serves one service.
 
-    It must be weakly referenceable, as objects without `__slots__` are.
+    It must be weakly referenceable, as objects without `__slots__` are. Whether it keeps all that
+    is promised here, `scanqueue.testing.check_store` finds out.
 
     Thread-safety: every method may be called from any thread.
     """
 
     @property
     def durable(self) -> bool:
-        """Whether tasks outlive the process."""
+        """Whether tasks outlive the process; what dead owners held is freed at the next start."""
 
     @property
     def shared(self) -> bool:

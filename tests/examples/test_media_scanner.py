@@ -19,6 +19,7 @@ from scanqueue import (
     TaskResult,
     TaskStatus,
 )
+from scanqueue.testing import check_scanner
 from tests.examples.audio import write_flac, write_mp3, write_wav
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="POSIX files are the point")
@@ -81,6 +82,18 @@ def media(tmp_path: Path) -> Iterator[Media]:
     catalogue = Catalogue(tmp_path / "cache" / "catalogue.sqlite3")
     with ScanQueueService(MediaScanner(catalogue), workers=0) as queue:
         yield Media(folder, catalogue, queue)
+
+
+def test_it_keeps_all_promises_of_a_scanner(media: Media) -> None:
+    """Those of one that remembers what it found, and heeds scopes, too."""
+    away = media.catalogue.add_library(media.folder / "not mounted")
+    check_scanner(
+        MediaScanner(media.catalogue),
+        media.library.id,
+        unavailable_id=away.id,
+        scope=ScanScope(paths=["albums"]),
+        is_incremental=True,
+    )
 
 
 def test_tags_of_every_kind_of_file_are_read(media: Media) -> None:

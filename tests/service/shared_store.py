@@ -37,16 +37,23 @@ class SharedQueue:
         """Called with the owner after it, when the others were told and the owner was not."""
 
     def store(
-        self, *, poll_interval: float | None = 0.5, tells: bool = False, durable: bool = True
+        self,
+        kind: type[SharedStore] | None = None,
+        *,
+        poll_interval: float | None = 0.5,
+        tells: bool = False,
+        durable: bool = True,
     ) -> SharedStore:
         """Return a handle for one service.
 
         Args:
+            kind: Of which class; None: `SharedStore`.
             poll_interval: How often the service looks for what others did.
             tells: Whether the store calls back when another service commits.
             durable: Whether tasks outlive the services.
         """
-        store = SharedStore(self, poll_interval=poll_interval, tells=tells, durable=durable)
+        make = SharedStore if kind is None else kind
+        store = make(self, poll_interval=poll_interval, tells=tells, durable=durable)
         self.stores.append(store)
         return store
 
@@ -86,7 +93,7 @@ class SharedStore:
         self.poll_interval = poll_interval
         self.owner = ""
         self.is_closed = False
-        self._queue = queue
+        self.queue = queue
         self._tells = tells
         self._on_foreign_change: Callable[[], None] = lambda: None
 
@@ -95,43 +102,44 @@ class SharedStore:
 
         The service, which is no process and cannot be killed, goes on in a world of its own.
         """
-        shared, alone = self._queue, SharedQueue()
+        shared, alone = self.queue, SharedQueue()
         with shared.writing, shared.lock:
             shared.alive.discard(self.owner)
             shared.stores.remove(self)
-            alone.table = _copy_of(self._table())
+            alone.table = copy_of(self.table())
             alone.alive.add(self.owner)
-            self._queue = alone
+            self.queue = alone
 
-    def _table(self) -> MemoryTable:
-        assert self._queue.table is not None, "the store is not open"
-        return self._queue.table
+    def table(self) -> MemoryTable:
+        """Return the last commit."""
+        assert self.queue.table is not None, "the store is not open"
+        return self.queue.table
 
     # --- the store
 
     def open(self, owner: str, first_revision: int) -> None:
         """Join the queue, or make it; the owner is alive from now on."""
         assert not self.owner, "open is called once"
-        with self._queue.lock:
-            if self._queue.table is None:
-                self._queue.table = MemoryTable(first_revision)
+        with self.queue.lock:
+            if self.queue.table is None:
+                self.queue.table = MemoryTable(first_revision)
             self.owner = owner
-            self._queue.alive.add(owner)
+            self.queue.alive.add(owner)
 
     def close(self) -> None:
         """Give up the sign of life; reads still answer."""
         assert not self.is_closed, "close is called once"
         self.is_closed = True
-        with self._queue.lock:
-            self._queue.alive.discard(self.owner)
+        with self.queue.lock:
+            self.queue.alive.discard(self.owner)
 
     def after_fork(self) -> None:
         """Do nothing: nobody forks these."""
 
     @contextmanager
     def _reading(self) -> Iterator[TaskView]:
-        with self._queue.lock:
-            table = self._table()
+        with self.queue.lock:
+            table = self.table()
         yield table
 
     def read(self) -> AbstractContextManager[TaskView]:
@@ -140,10 +148,10 @@ class SharedStore:
 
     @contextmanager
     def _writing(self) -> Iterator[TaskTable]:
-        queue = self._queue
+        queue = self.queue
         with queue.writing:
             with queue.lock:
-                table = _copy_of(self._table())
+                table = copy_of(self.table())
             before = table.revision()
             yield table
             has_changed = table.revision() != before
@@ -169,15 +177,21 @@ class SharedStore:
 
     def dead_owners(self, owners: Collection[str]) -> Collection[str]:
         """Return those that are not alive."""
-        with self._queue.lock:
-            return set(owners) - self._queue.alive
+        with self.queue.lock:
+            return set(owners) - self.queue.alive
 
     def attach(self, on_foreign_change: Callable[[], None]) -> None:
         """Take whom to tell."""
         self._on_foreign_change = on_foreign_change
 
 
-def _copy_of(table: MemoryTable) -> MemoryTable:
+def copy_of(table: MemoryTable) -> MemoryTable:
     """Return a table of its own with the same records, which never change."""
     records = {id(record): record for record in table._tasks.values()}
     return copy.deepcopy(table, records)  # what is in the memo is not copied
+
+
+class DurableStore(SharedStore):
+    """The handle of the one service that may use a queue at a time."""
+
+    shared = False

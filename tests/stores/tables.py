@@ -1,9 +1,8 @@
-"""Tables in databases, where the tests of the tables in memory can use them."""
+"""Tables in databases that are gone with them."""
 
 from __future__ import annotations
 
 import sqlite3
-import weakref
 from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
@@ -37,7 +36,7 @@ def values_of(task: TaskRecord) -> tuple[object, ...]:
 class Interning:
     """A table that gives out the very records that were put in, if they came back unchanged.
 
-    So the tests of the table in memory, which compare by identity, check every field of another.
+    So tests that compare by identity check every field.
 
     Args:
         records: Those that were put in so far.
@@ -137,11 +136,3 @@ class Interning:
     def delete_ended(self, before: datetime, limit: int) -> int:
         """Do what the other one does."""
         return self.inner.delete_ended(before, limit)
-
-
-def new_table(revision: int) -> Interning:
-    """Return an empty table of a database."""
-    inner = table_in_memory(revision)
-    table = Interning({}, inner)
-    weakref.finalize(table, inner._connection.close)
-    return table

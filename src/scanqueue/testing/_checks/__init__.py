@@ -1,0 +1,1 @@
+"""The conformance checks of stores, clocks and scanners, and what they are made of."""

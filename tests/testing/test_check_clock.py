@@ -1,0 +1,60 @@
+"""The checks of clocks find what is broken, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from docs._promises import promises_of
+from scanqueue import SystemClock
+from scanqueue.testing import FakeClock, check_clock
+from tests.testing.broken import Broken, assert_found
+from tests.testing.broken_clocks import broken_clocks, broken_fake_clocks
+
+HASTE = 1.0
+"""Seconds that a check of a broken clock may hang."""
+
+
+def test_the_clock_of_the_system_keeps_all_promises() -> None:
+    """It moves by itself."""
+    check_clock(SystemClock)
+
+
+def test_the_fake_clock_keeps_all_promises() -> None:
+    """It is moved."""
+    check_clock(FakeClock, advance=FakeClock.advance)
+
+
+@pytest.fixture(scope="module")
+def verdicts() -> Iterator[dict[int, Future[None]]]:
+    """Check all that are broken at the same time, since a clock that is broken hangs a lot."""
+    with ThreadPoolExecutor(8) as pool:
+        yield {
+            id(broken): pool.submit(check_clock, broken.what, advance=advance, patience=HASTE)
+            for clocks, advance in ((broken_clocks, None), (broken_fake_clocks, FakeClock.advance))
+            for broken in clocks
+        }
+
+
+@pytest.mark.parametrize("broken", [*broken_clocks.params(), *broken_fake_clocks.params()])
+def test_a_broken_clock_is_found(
+    broken: Broken[Callable[[], Any]], verdicts: dict[int, Future[None]]
+) -> None:
+    """By the name of what it breaks, and by nearly no other."""
+    assert_found(broken, verdicts[id(broken)].result)
+
+
+def test_every_promise_is_broken_once() -> None:
+    """So that no check is one that cannot fail."""
+    names = {*broken_clocks.promises(), *broken_fake_clocks.promises()}
+    assert names == set(promises_of("clock"))
+
+
+@pytest.mark.parametrize(("patience", "kind"), [("10", TypeError), (-1, ValueError)])
+def test_patience_is_a_number_of_seconds(patience: float, kind: type[Exception]) -> None:
+    """And not below 0."""
+    with pytest.raises(kind, match="patience must be a number of seconds"):
+        check_clock(SystemClock, patience=patience)

@@ -1,0 +1,107 @@
+"""The checks of scanners find what is broken, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+
+import pytest
+
+from docs._promises import promises_of
+from scanqueue import LibraryId, ScanContext, Scanner, ScanScope, TaskResult
+from scanqueue.testing import FakeScanner, check_scanner
+from scanqueue.testing._checks.scan import Scan
+from tests.service.tools import Call
+from tests.testing.broken import Broken, assert_found
+from tests.testing.broken_scanners import GoodScanner, broken_scanners
+
+HASTE = 1.0
+"""Seconds that a check of a broken scanner may hang."""
+
+
+def check_all(scanner: Scanner) -> None:
+    """Check everything that an author can say of a scanner."""
+    check_scanner(
+        scanner,
+        "music",
+        unavailable_id="away",
+        scope=ScanScope(paths=["b"]),
+        is_incremental=True,
+        patience=HASTE,
+    )
+
+
+def test_a_good_scanner_keeps_all_promises() -> None:
+    """Whatever its author says of it."""
+    check_all(GoodScanner())
+
+
+def test_a_function_is_a_scanner() -> None:
+    """One that counts on threads of its own, and sleeps."""
+
+    def scan(library_id: LibraryId, context: ScanContext) -> TaskResult:
+        for _ in range(4):
+            for part in [Call(context.advance), Call(context.advance)]:
+                part.result()
+            context.sleep(0.001)
+        return TaskResult(added_count=8)
+
+    check_scanner(scan, 7)
+
+
+@pytest.fixture
+def driven() -> Iterator[FakeScanner]:
+    """Return a fake scanner whose scans report and return, each on the word of a thread."""
+    scanner = FakeScanner()
+    scanner.hold()
+
+    def work(context: ScanContext, number: int) -> None:
+        context.report(number, 3)
+        context.raise_if_cancelled()
+
+    def drive() -> None:
+        library_id: LibraryId = ""
+        while library_id != "last":
+            scan = scanner.next_scan()
+            for number in (1, 2, 3):
+                scan.do(partial(work, number=number))
+            scan.release(TaskResult(added_count=3))
+            library_id = scan.library_id
+
+    driver = Call(drive)
+    yield scanner
+    Scan(scanner.scan, "last", ScanScope())
+    driver.result()
+
+
+def test_the_fake_scanner_keeps_all_promises(driven: FakeScanner) -> None:
+    """While it is held, and told what to do."""
+    check_scanner(driven, "music")
+
+
+@pytest.mark.parametrize("broken", broken_scanners.params())
+def test_a_broken_scanner_is_found(broken: Broken[Callable[[], Any]]) -> None:
+    """By the name of what it breaks, and by nearly no other."""
+    assert_found(broken, lambda: check_all(broken.what()))
+
+
+def test_every_promise_is_broken_once() -> None:
+    """So that no check is one that cannot fail."""
+    assert set(broken_scanners.promises()) == set(promises_of("scanner"))
+
+
+@pytest.mark.parametrize(
+    ("scanner", "options", "kind", "message"),
+    [
+        (7, {}, TypeError, "scanner must be an object with a scan"),
+        (GoodScanner(), {"scope": "b"}, TypeError, "scope must be a ScanScope"),
+        (GoodScanner(), {"patience": -1}, ValueError, "patience must be a number of seconds"),
+    ],
+)
+def test_arguments_are_checked(
+    scanner: object, options: dict[str, Any], kind: type[Exception], message: str
+) -> None:
+    """Before anything is scanned."""
+    with pytest.raises(kind, match=message):
+        check_scanner(scanner, "music", **options)  # type: ignore[arg-type]  # that is the point
