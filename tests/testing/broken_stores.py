@@ -18,6 +18,7 @@ from scanqueue.stores import MemoryStore
 from scanqueue.stores._table import MemoryTable
 from tests.service.shared_store import DurableStore, SharedStore, copy_of
 from tests.testing.broken import Collection
+from tests.testing.plain_store import PlainStore
 
 broken_stores: Collection[Callable[[], Any]] = Collection()
 breaks = broken_stores.breaks
@@ -51,21 +52,21 @@ class LacksMethods:
 
 
 @breaks("has-the-methods")
-class SaysNoBool(MemoryStore):
+class SaysNoBool(PlainStore):
     """Says how durable it is, in words."""
 
     durable = "very"  # type: ignore[assignment]
 
 
 @breaks("has-the-methods")
-class PollsBackwards(MemoryStore):
+class PollsBackwards(PlainStore):
     """Is to be looked at before it has changed."""
 
     poll_interval = -1.0
 
 
 @breaks("opens")
-class CannotBeOpened(MemoryStore):
+class CannotBeOpened(PlainStore):
     """Has no file."""
 
     def open(self, owner: str, first_revision: int) -> None:
@@ -79,7 +80,7 @@ class LacksAnAnswer(MemoryTable):
 
 
 @breaks("opens")
-class GivesHalfATable(MemoryStore):
+class GivesHalfATable(PlainStore):
     """Has a table with a method too few."""
 
     def open(self, owner: str, first_revision: int) -> None:
@@ -99,7 +100,7 @@ class Proxy:
         return getattr(self._inner, name)
 
 
-class WrappingStore(MemoryStore):
+class WrappingStore(PlainStore):
     """A store whose transactions are written down as generators."""
 
     @contextmanager
@@ -318,7 +319,7 @@ class ClosesForGood(WrappingStore):
 
 
 @breaks("no-owner-is-dead-for-nothing")
-class DeclaresAllDead(MemoryStore):
+class DeclaresAllDead(PlainStore):
     """Says of each owner that it is dead."""
 
     def dead_owners(self, owners: Some[str]) -> Some[str]:
@@ -340,7 +341,7 @@ class CallsForItsOwn(WrappingStore):
 
 
 @breaks("works-after-fork", "does-not-hang-after-fork")
-class KeepsTheParentsTasks(MemoryStore):
+class KeepsTheParentsTasks(PlainStore):
     """In a child, it goes on with the tasks of the parent."""
 
     def after_fork(self) -> None:
@@ -355,7 +356,7 @@ class KeepsTheParentsTasks(MemoryStore):
 
 
 @breaks("does-not-hang-after-fork")
-class KeepsTheParentsLock(MemoryStore):
+class KeepsTheParentsLock(PlainStore):
     """In a child, it waits for a thread of the parent."""
 
     def after_fork(self) -> None:

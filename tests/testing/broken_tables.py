@@ -11,9 +11,9 @@ import attrs
 
 from scanqueue.models import LibraryId, TaskPriority, TaskStatus
 from scanqueue.records import Counts, Slot, TaskRecord
-from scanqueue.stores import MemoryStore
 from scanqueue.stores._table import MemoryTable
 from tests.testing.broken import Collection
+from tests.testing.plain_store import PlainStore
 
 EVER = datetime.min.replace(tzinfo=UTC)
 
@@ -21,10 +21,10 @@ broken_tables: Collection[type[MemoryTable]] = Collection()
 breaks = broken_tables.breaks
 
 
-def store_of(table: type[MemoryTable]) -> type[MemoryStore]:
+def store_of(table: type[MemoryTable]) -> type[PlainStore]:
     """Return a kind of store that keeps its tasks in such a table."""
 
-    class StoreOfTable(MemoryStore):
+    class StoreOfTable(PlainStore):
         def open(self, owner: str, first_revision: int) -> None:
             super().open(owner, first_revision)
             self._table = table(first_revision)
