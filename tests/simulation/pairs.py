@@ -1,0 +1,120 @@
+"""Every pair of calls, at the same time, on one library, from each state that it may be in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from itertools import combinations_with_replacement
+
+from scanqueue import ScanScope, TaskPriority, WhenRunning
+from tests.simulation.scene import FIRST, Scene
+
+LIBRARY = "music"
+PART = ScanScope(paths=["a"])
+SHORT = 5.0
+"""Virtual seconds after which a call that waits gives up."""
+
+Act = Callable[[Scene], object]
+
+
+def _call(name: str, *arguments: object, **options: object) -> Act:
+    return lambda scene: scene.call(name, *arguments, **options)
+
+
+def _list_changes(scene: Scene) -> object:
+    return scene.call("list_changes", scene.mark, timeout=SHORT)
+
+
+def _changes(scene: Scene) -> None:
+    """Follow until the task is cancelled or over."""
+    last = scene.mark
+    for task in scene.queue.changes(scene.mark):
+        if task.revision <= last:
+            scene.scheduler.fail(AssertionError(f"{task} was told before"))
+        last = task.revision
+        if task.is_ended:
+            return
+
+
+CALLS: dict[str, Act] = {
+    "submit": _call("submit", LIBRARY),
+    "submit_high": _call("submit", LIBRARY, TaskPriority.HIGH),
+    "submit_part": _call("submit", LIBRARY, scope=PART),
+    "submit_follow_up": _call("submit", LIBRARY, when_running=WhenRunning.FOLLOW_UP),
+    "submit_other": _call("submit", "films", TaskPriority.LOW),
+    "cancel_task": _call("cancel_task", FIRST),
+    "cancel_library": _call("cancel_library", LIBRARY),
+    "get_task": _call("get_task", FIRST),
+    "get_library_task": _call("get_library_task", LIBRARY),
+    "list_pending": _call("list_pending"),
+    "list_running": _call("list_running"),
+    "list_history": _call("list_history"),
+    "list_tasks": _call("list_tasks"),
+    "list_changes": _list_changes,
+    "stats": _call("stats"),
+    "pending_count": _call("pending_count"),
+    "is_paused": _call("is_paused"),
+    "pause": _call("pause"),
+    "resume": _call("resume"),
+    "wait": _call("wait", FIRST, timeout=SHORT),
+    "wait_quiet": _call("wait", FIRST, timeout=SHORT, quiet=True),
+    "run_pending": _call("run_pending"),
+    "start": _call("start"),
+    "shutdown": _call("shutdown", None),
+    "shutdown_now": _call("shutdown", SHORT, interrupt_running=True),
+}
+
+
+def _new(scene: Scene) -> None:
+    """Make a service, and do not start it."""
+    scene.make(workers=1)
+
+
+def _idle(scene: Scene) -> None:
+    """Have a worker wait for something to do."""
+    scene.make(workers=1)
+    scene.call("start")
+    scene.settle()
+
+
+def _queued(scene: Scene) -> None:
+    """Have a task that waits, and a worker that begins to look."""
+    scene.make(workers=1)
+    scene.call("submit", LIBRARY)
+    scene.client(partial(scene.call, "start"), name="starter")
+
+
+def _scanning(scene: Scene) -> None:
+    """Have a scan that is under way."""
+    scene.make(workers=1)
+    begun = scene.gate()
+    scene.log.acts[LIBRARY] = lambda context: begun.set()
+    scene.call("start")
+    scene.call("submit", LIBRARY)
+    begun.wait()
+    del scene.log.acts[LIBRARY]
+
+
+STATES: dict[str, Callable[[Scene], None]] = {
+    "new": _new,
+    "idle": _idle,
+    "queued": _queued,
+    "scanning": _scanning,
+}
+
+
+def tell(state: str, first: str, second: str, scene: Scene) -> None:
+    """Bring a library into a state, and call both."""
+    with scene.scheduler.calm():
+        STATES[state](scene)
+        scene.mark = scene.follow_from_here()
+    for name in (first, second):
+        scene.client(partial(CALLS[name], scene), name=name)
+    scene.end()
+
+
+def scenarios() -> Iterator[tuple[str, Callable[[Scene], None]]]:
+    """Yield the name of each pair in each state, and what tells it."""
+    for state in STATES:
+        for first, second in combinations_with_replacement(CALLS, 2):
+            yield f"{state}/{first}/{second}", partial(tell, state, first, second)
