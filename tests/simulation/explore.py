@@ -11,6 +11,19 @@ from types import ModuleType
 
 import attrs
 
+from scanqueue import (
+    _context,
+    _core,
+    _hub,
+    _keeper,
+    _progress,
+    _queries,
+    _requests,
+    _scans,
+    _shutdown,
+    _workers,
+)
+from tests.simulation import mutants
 from tests.simulation.files import simulated_files
 from tests.simulation.linearizability import Judge
 from tests.simulation.scene import Scene
@@ -20,6 +33,12 @@ from tests.simulation.weaving import woven
 from tests.simulation.world import World, installed
 
 Tell = Callable[[Scene], None]
+
+WOVEN: tuple[ModuleType, ...] = (
+    *(_context, _core, _hub, _keeper, _progress, _queries, _requests, _scans, _shutdown),
+    *(_workers, mutants),
+)
+"""The modules that points are woven into, on demand."""
 
 _COLLECT_EVERY = 200
 
@@ -40,7 +59,7 @@ class Outcome:
     def report(self) -> str:
         """Return what failed, and how to see it again."""
         return (
-            f"{self.failure!r}\n{''.join(getattr(self.failure, '__notes__', []))}"
+            f"{self.scenario}: {self.failure!r}\n{''.join(getattr(self.failure, '__notes__', []))}"
             f"{self.story}\nagain: python -m tests.simulation {self.scenario} {self.strategy}\n"
             f"or:    python -m tests.simulation {self.scenario} --decisions"
             f" {spell(self.decisions)}"
@@ -82,7 +101,7 @@ class Explorer:
         """Run a scenario once."""
         self.runs += 1
         if self.runs % _COLLECT_EVERY == 0:
-            gc.collect()
+            gc.collect(1)  # the world before the first run is frozen
         scheduler = Scheduler(strategy, records=records)
         self._world.begin(scheduler)
         scenes: list[Scene] = []
@@ -139,16 +158,17 @@ class Explorer:
 
 
 @contextmanager
-def exploring(*, weave: Iterable[ModuleType] = ()) -> Iterator[Explorer]:
+def exploring(*, weaves: bool = False) -> Iterator[Explorer]:
     """Give an explorer in a world of its own; no garbage is collected in the midst of a run."""
     world = World()
-    modules = list(weave)
+    modules = WOVEN if weaves else ()
     was_enabled = gc.isenabled()
     gc.disable()
+    gc.freeze()
     try:
         with installed(world), simulated_files(world), woven(world, modules):
-            yield Explorer(world, is_woven=bool(modules))
+            yield Explorer(world, is_woven=weaves)
     finally:
-        gc.collect()
+        gc.unfreeze()
         if was_enabled:
             gc.enable()

@@ -375,7 +375,7 @@ MUTANTS = {
     ),
     "look-then-read-the-number": Mutant(
         "who waits reads the sequence number after having looked",
-        *("scanning/get_task/wait", Core, "wait_for", _look_then_read_the_number),
+        *("one-waiter", Core, "wait_for", _look_then_read_the_number),
     ),
     "claim-then-read-the-number": Mutant(
         "a worker reads the sequence number after having looked for work",
@@ -387,7 +387,7 @@ MUTANTS = {
     ),
     "wait-uncounted": Mutant(
         "a reader looks at the number, lets the lock go, and takes it again to wait",
-        *("scanning/get_task/wait", Hub, "wait_for_news", _wait_uncounted),
+        *("one-waiter", Hub, "wait_for_news", _wait_uncounted),
     ),
     "scan-under-a-lock": Mutant(
         "the scanner is called while a lock of the library is held",
@@ -419,7 +419,7 @@ MUTANTS = {
     ),
     "clean-after-counting": Mutant(
         "a report that comes while the last one is published is taken for published",
-        *("reports-beside-readers", LiveContext, "progress", _clean_after_counting),
+        *("advance-beside-the-keeper", LiveContext, "progress", _clean_after_counting),
         needs_weaving=True,
     ),
     "settle-for-oneself": Mutant(

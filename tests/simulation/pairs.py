@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import combinations_with_replacement
 
-from scanqueue import ScanScope, TaskPriority, WhenRunning
+from scanqueue import ScanContext, ScanScope, TaskPriority, WhenRunning
 from tests.simulation.scene import FIRST, Scene
 
 LIBRARY = "music"
@@ -26,14 +26,11 @@ def _list_changes(scene: Scene) -> object:
 
 
 def _changes(scene: Scene) -> None:
-    """Follow until the task is cancelled or over."""
+    """Read what changes until the shutdown."""
     last = scene.mark
     for task in scene.queue.changes(scene.mark):
-        if task.revision <= last:
-            scene.scheduler.fail(AssertionError(f"{task} was told before"))
+        assert task.revision > last, f"{task} was told before"
         last = task.revision
-        if task.is_ended:
-            return
 
 
 CALLS: dict[str, Act] = {
@@ -51,6 +48,7 @@ CALLS: dict[str, Act] = {
     "list_history": _call("list_history"),
     "list_tasks": _call("list_tasks"),
     "list_changes": _list_changes,
+    "changes": _changes,
     "stats": _call("stats"),
     "pending_count": _call("pending_count"),
     "is_paused": _call("is_paused"),
@@ -87,12 +85,17 @@ def _queued(scene: Scene) -> None:
 def _scanning(scene: Scene) -> None:
     """Have a scan that is under way."""
     scene.make(workers=1)
-    begun = scene.gate()
-    scene.log.acts[LIBRARY] = lambda context: begun.set()
+    begun, go_on = scene.gate(), scene.gate()
+
+    def act(context: ScanContext) -> None:
+        begun.set()
+        go_on.wait()
+
+    scene.log.acts[LIBRARY] = act
     scene.call("start")
     scene.call("submit", LIBRARY)
     begun.wait()
-    del scene.log.acts[LIBRARY]
+    go_on.set()
 
 
 STATES: dict[str, Callable[[Scene], None]] = {
@@ -108,9 +111,14 @@ def tell(state: str, first: str, second: str, scene: Scene) -> None:
     with scene.scheduler.calm():
         STATES[state](scene)
         scene.mark = scene.follow_from_here()
-    for name in (first, second):
-        scene.client(partial(CALLS[name], scene), name=name)
+    names = (first, second)
+    readers = [scene.reader(partial(_changes, scene)) for name in names if name == "changes"]
+    for name in names:
+        if name != "changes":
+            scene.client(partial(CALLS[name], scene), name=name)
     scene.end()
+    for reader in readers:
+        scene.scheduler.join(reader)
 
 
 def scenarios() -> Iterator[tuple[str, Callable[[Scene], None]]]:

@@ -49,7 +49,7 @@ class SimLock:
             left = None if deadline is None else deadline - scheduler.time
             thread = scheduler.running()
             self._waiting.append(thread)
-            if not scheduler.block(f"lock {self._number}", left):
+            if not scheduler.block(f"lock {self._number}", left) and thread in self._waiting:
                 self._waiting.remove(thread)
                 return False
         self.is_held = True
@@ -159,7 +159,7 @@ class SimEvent:
         if not self._is_set:
             thread = scheduler.running()
             self._waiting.append(thread)
-            if not scheduler.block(f"event {self._number}", timeout):
+            if not scheduler.block(f"event {self._number}", timeout) and thread in self._waiting:
                 self._waiting.remove(thread)
         return self._is_set
 

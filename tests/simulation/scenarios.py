@@ -71,6 +71,14 @@ def counted_when_heard(scene: Scene) -> None:
     scene.end()
 
 
+def one_waiter(scene: Scene) -> None:
+    """Who waits for a scan hears of its end."""
+    with scene.scheduler.calm():
+        pairs.STATES["scanning"](scene)
+    scene.client(_calls(scene, "wait", FIRST))
+    scene.end()
+
+
 def upgrade_against_claim(scene: Scene) -> None:
     """A request that widens a task is either in time, or has a task of its own."""
     with scene.scheduler.calm():
@@ -164,6 +172,7 @@ def scanner_waits_for_another(scene: Scene) -> None:
     scene.log.acts[MUSIC] = act
     scene.judges = scene.counts = False
     _begin(scene, MUSIC, workers=2)
+    scene.client(_calls(scene, "wait", FIRST, quiet=True))
     scene.end()
 
 
@@ -276,6 +285,26 @@ def reports_beside_readers(scene: Scene) -> None:
     assert task.progress.scanned_paths == 7, "the last report was lost"
 
 
+def advance_beside_the_keeper(scene: Scene) -> None:
+    """A scan counts on while the keeper publishes what it has counted: nothing is lost."""
+
+    def act(context: ScanContext) -> TaskResult | None:
+        context.advance()
+        context.advance()
+        scene.scheduler.sleep(MemoryStore.progress_interval)
+        context.advance()
+        return None
+
+    scene.log.acts[MUSIC] = act
+    _begin(scene, MUSIC)
+    scene.client(_calls(scene, "wait", FIRST, quiet=True))
+    scene.end()
+    with scene.scheduler.calm():
+        task = scene.queue.get_task(FIRST)
+    assert task is not None
+    assert task.progress.scanned_paths == 3, f"{task.progress} of 3 were counted"
+
+
 def report_when_the_keeper_leaves(scene: Scene) -> None:
     """A scan that reports while the keeper of the last one leaves is still heard."""
     told, seen = scene.gate(), scene.gate()
@@ -384,12 +413,12 @@ NAMED: dict[str, Tell] = {
     **{
         tell.__name__.replace("_", "-"): tell
         for tell in (
-            *(cancel_against_completion, counted_when_heard, upgrade_against_claim, submit_against_shutdown),
+            *(cancel_against_completion, counted_when_heard, one_waiter, upgrade_against_claim, submit_against_shutdown),
             *(follow_ups, pause_against_claim, scanner_submits, scanner_cancels_itself),
             *(scanner_waits_for_another, scanner_shuts_down, readers_of_changes),
             *(two_workers_three_libraries, one_at_a_time, reports_beside_readers),
             *(report_when_the_keeper_leaves, cancel_ends_a_sleep, two_shutdowns),
-            *(durable_shutdown,),
+            *(durable_shutdown, advance_beside_the_keeper),
             *(workers_beside_run_pending,),
         )
     },

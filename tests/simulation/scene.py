@@ -98,6 +98,10 @@ class Scene:
         self._clients.append(thread)
         return thread
 
+    def reader(self, act: Callable[[], object]) -> SimThread:
+        """Have a thread of its own follow; it is let go at the shutdown, not before."""
+        return self.scheduler.spawn(act, "reader")
+
     def join(self) -> None:
         """Wait for all clients."""
         while self._clients:

@@ -149,10 +149,10 @@ def woven(world: World, modules: Iterable[ModuleType]) -> Iterator[None]:
     """Have the functions of modules come to a point at each statement."""
 
     def point(line: int) -> None:
-        world.scheduler.point("line", line)
+        world.point("line", line)
 
     def between(value: object) -> object:
-        world.scheduler.point("between")
+        world.point("between")
         return value
 
     restore: list[tuple[FunctionType, CodeType]] = []

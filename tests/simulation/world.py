@@ -47,6 +47,11 @@ class World:
         self._task_numbers = count(1)
         self._owner_numbers = count(1)
 
+    def point(self, kind: str, line: int = 0) -> None:
+        """Come to a point, if a run is on."""
+        if self._scheduler is not None:
+            self._scheduler.point(kind, line)
+
     def monotonic(self) -> float:
         """Return the virtual time; a point."""
         self.scheduler.point("clock")
