@@ -311,13 +311,20 @@ def _jump_to_the_latest(self: Queries, cursor: int) -> Iterator[ScanTask]:
 
 
 def _clean_after_counting(self: LiveContext) -> TaskProgress:
+    with self._lock:
+        if self._dirty:
+            scanned, total, message = self._scanned(), self._total, self._message
+            self._latest = TaskProgress(scanned_paths=scanned, total_paths=total, message=message)
+            self._dirty = False
+        return self._latest
+
+
+def _keep_sums_in_any_order(self: LiveContext) -> TaskProgress:
     if self._dirty:
+        self._dirty = False
         with self._lock:
             scanned, total, message = self._scanned(), self._total, self._message
-        self._latest = TaskProgress(
-            scanned_paths=scanned, total_paths=total, message=message
-        )
-        self._dirty = False
+        self._latest = TaskProgress(scanned_paths=scanned, total_paths=total, message=message)
     return self._latest
 
 
@@ -421,6 +428,10 @@ MUTANTS = {
         "a report that comes while the last one is published is taken for published",
         *("advance-beside-the-keeper", LiveContext, "progress", _clean_after_counting),
         needs_weaving=True,
+    ),
+    "keep-sums-in-any-order": Mutant(
+        "the sum of a publication that was overtaken replaces a later one (this was a bug)",
+        *("advance-beside-the-keeper", LiveContext, "progress", _keep_sums_in_any_order),
     ),
     "settle-for-oneself": Mutant(
         "the last of a group commits, and does not wake the others",
