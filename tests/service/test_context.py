@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
-from typing import Any
 
 import pytest
 
@@ -21,8 +20,8 @@ from scanqueue import (
     TaskResult,
     TaskStatus,
     WhenRunning,
+    _context,
 )
-from scanqueue import _context
 from scanqueue._context import LiveContext
 from scanqueue.testing import FakeClock, FakeScan, FakeScanner
 from tests.service.tools import PATIENCE, Call, MakeQueue, await_deadline, current, run_one
@@ -507,13 +506,13 @@ def test_a_sum_that_is_late_does_not_take_the_place_of_a_later_one(
         assert isinstance(context, LiveContext)
         context.advance()
 
-        def be_overtaken(**numbers: Any) -> TaskProgress:
+        def be_overtaken(**numbers: int | None) -> TaskProgress:
             monkeypatch.undo()
             context.advance()
             overtaking = Call(context.progress)
             if not context._lock.locked():  # else it waits until this one is done
                 overtaking.result()
-            return TaskProgress(**numbers)
+            return TaskProgress(**numbers)  # type: ignore[arg-type]  # passed on
 
         context.advance()
         monkeypatch.setattr(_context, "TaskProgress", be_overtaken)

@@ -136,11 +136,10 @@ class Explorer:
 
     def seeded(self, name: str, tell: Tell, seed: int, *, records: bool = False) -> Outcome:
         """Run a scenario as a seed says: even ones walk at random, odd ones by priorities."""
-        strategy: Strategy
-        if seed % 2:
-            strategy = Priorities(seed, self.length(name, tell))
-        else:
-            strategy = RandomWalk(seed)
+        by_priorities = seed % 2
+        strategy: Strategy = (
+            Priorities(seed, self.length(name, tell)) if by_priorities else RandomWalk(seed)
+        )
         return self.run(name, tell, strategy, f"--seed {seed}", records=records)
 
     def follow(self, name: str, tell: Tell, decisions: Sequence[int]) -> Outcome:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from unittest.mock import patch
@@ -67,14 +67,24 @@ class SimConnection(sqlite3.Connection):
         self.waiting.clear()
 
 
+@cache
+def _empty_queue() -> bytes:
+    """Return the bytes of a file that holds an empty queue."""
+    with TemporaryDirectory() as folder:
+        made = Path(folder, "queue.db")
+        create(str(made), int(BEGINNING.timestamp() * 1000))
+        return made.read_bytes()
+
+
 @contextmanager
 def simulated_files(world: World) -> Iterator[None]:
     """Have every connection that is made wait in a world."""
 
     class Connection(SimConnection):
-        waiting: list[SimThread] = []
+        pass
 
-    Connection.world = world
+    Connection.world, Connection.waiting = world, []
+    _empty_queue()  # once, and not in the midst of a run
     connect = partial(sqlite3.connect, factory=Connection)
     with patch.object(sqlite3, "connect", lambda *a, **o: connect(*a, **{**o, "timeout": 0})):
         yield
@@ -86,18 +96,11 @@ MUSIC, FILMS = "music", "films"
 HIGH = TaskPriority.HIGH
 FOLLOW_UP = WhenRunning.FOLLOW_UP
 
-_template: list[bytes] = []
-
 
 def _new_file(folder: str) -> Path:
-    """Return an empty queue, copied from one that was made once."""
+    """Return an empty queue, a copy of one that was made before the run."""
     path = Path(folder, "queue.db")
-    if not _template:
-        with TemporaryDirectory() as other:
-            made = Path(other, "queue.db")
-            create(str(made), int(BEGINNING.timestamp() * 1000))
-            _template.append(made.read_bytes())
-    path.write_bytes(_template[0])
+    path.write_bytes(_empty_queue())
     return path
 
 

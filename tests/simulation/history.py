@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-
 from itertools import count
 from typing import TypeAlias
-
 
 import attrs
 
@@ -52,9 +50,7 @@ class Seen(tuple[object, ...]):
 
 def seen(task: ScanTask) -> Seen:
     """Return what is compared of a task."""
-    return Seen(
-        (task.id, task.status, task.priority, task.reason, task.attempt, task.holds_slot)
-    )
+    return Seen((task.id, task.status, task.priority, task.reason, task.attempt, task.holds_slot))
 
 
 def reduced(value: object) -> Answer:
@@ -101,15 +97,12 @@ class History:
             if callable(value):
                 value = value(*arguments, **options)
         except _EXPECTED as error:
-            value, answer = error, type(error).__name__
+            value = error
+            answer: Answer = type(error).__name__
         else:
             answer = reduced(value)
         if isinstance(value, Submission):
             self.submissions.append(value)
         plain = tuple(options.items())
-        self.calls.append(
-            Call(name, arguments, plain, answer, thread, begun_at, self.moment())
-        )
+        self.calls.append(Call(name, arguments, plain, answer, thread, begun_at, self.moment()))
         return value
-
-

@@ -63,9 +63,9 @@ def events_of(calls: Sequence[Call], scans: Iterable[Scan]) -> list[list[Event]]
             finish = partial(_finish, scan=plain, failed=scan.failed)
             end = begins.get((scan.thread, scan.returned_at), _NEVER)
             row.append(Event(f"finish {scan}", finish, scan.returned_at, end))
-        for since in asked[:1]:
+        for asked_at in asked[:1]:
             stop = partial(_stop, scan=plain)
-            rows["stop", scan.begun_at] = [Event("stop", stop, since, _NEVER, True)]
+            rows["stop", scan.begun_at] = [Event("stop", stop, asked_at, _NEVER, is_optional=True)]
     return list(rows.values())
 
 

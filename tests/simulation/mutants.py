@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from datetime import datetime
+from typing import cast
 from unittest.mock import patch
 from uuid import UUID
 
@@ -23,6 +24,7 @@ from scanqueue._queries import CHANGES_BATCH, Queries
 from scanqueue._scans import Scans
 from scanqueue._workers import Workers
 from scanqueue.models import (
+    EndReason,
     LibraryId,
     ScanScope,
     ScanTask,
@@ -76,11 +78,11 @@ def _submit_in_two_steps(
         pending = view.pending_of(library_id)
     if pending is not None:
         return pending, SubmitOutcome.JOINED
-    now, task_id = core.now(), _requests.new_task_id()
+    now, task_id = core.now(), vars(_requests)["new_task_id"]()
 
     def insert(table: TaskTable) -> TaskRecord:
         return _rules.submit(
-            _Blind(table), library_id, priority, scope, when_running,
+            cast("TaskTable", _Blind(table)), library_id, priority, scope, when_running,
             now=now, new_id=lambda: task_id, max_pending=None,
         )[0]  # fmt: skip
 
@@ -113,7 +115,7 @@ def _cancel_what_was_read(core: Core, task_id: UUID) -> TaskRecord:
 
     def rule(table: TaskTable) -> list[TaskRecord]:
         task = apply(old, Event.CANCEL, table.next_revision())
-        _rules._end(task, _rules.EndReason.REQUESTED, core.now())
+        _rules._end(task, EndReason.REQUESTED, core.now())
         now = table.get(task_id)
         assert now is not None
         table.replace(now, task)
@@ -140,7 +142,7 @@ def _free_the_slot_first(self: Scans, done: LiveContext | None, **options: bool)
                 table.next_revision()
         with self._core.write() as table:
             table.take_slot(done.slot)
-    return _turn(self, done, **options)  # type: ignore[arg-type]
+    return _turn(self, done, **options)
 
 
 _turn = Scans._turn
@@ -160,7 +162,7 @@ _claim = Scans._claim
 
 def _turn_then_register(self: Scans, done: LiveContext | None, **options: bool) -> object:
     with patch.object(Scans, "_claim", _register_after_the_commit):
-        context = _turn(self, done, **options)  # type: ignore[arg-type]
+        context = _turn(self, done, **options)
     if context is not None:
         self._by_task[context.slot.task_id.int] = context
     return context

@@ -45,7 +45,7 @@ class SimLock:
         if not blocking:
             return False
         deadline = None if timeout < 0 else scheduler.time + timeout
-        while self.is_held and not scheduler.is_over:
+        while self._is_taken():
             left = None if deadline is None else deadline - scheduler.time
             thread = scheduler.running()
             self._waiting.append(thread)
@@ -54,6 +54,9 @@ class SimLock:
                 return False
         self.is_held = True
         return True
+
+    def _is_taken(self) -> bool:
+        return self.is_held and not self._scheduler.is_over
 
     def release(self) -> None:
         """Release it; whoever waits tries again."""
@@ -217,4 +220,3 @@ class WorldThread:
         """Return whether it was started and is not over."""
         self._scheduler.point("is_alive")
         return self._thread is not None and not self._thread.is_over
-

@@ -36,11 +36,11 @@ def _calls(scene: Scene, name: str, *arguments: object, **options: object) -> Ac
 
 
 def _begin(
-    scene: Scene, *submitted: LibraryId, workers: int = 1, **options: object
+    scene: Scene, *submitted: LibraryId, workers: int = 1, max_running: int | None = None
 ) -> None:
     """Submit, start, and race from there."""
     with scene.scheduler.calm():
-        scene.make(workers=workers, **options)
+        scene.make(workers=workers, max_running=max_running)
         for library_id in submitted:
             scene.call("submit", library_id)
         scene.call("start")
@@ -413,7 +413,13 @@ NAMED: dict[str, Tell] = {
     **{
         tell.__name__.replace("_", "-"): tell
         for tell in (
-            *(cancel_against_completion, counted_when_heard, one_waiter, upgrade_against_claim, submit_against_shutdown),
+            *(
+                cancel_against_completion,
+                counted_when_heard,
+                one_waiter,
+                upgrade_against_claim,
+                submit_against_shutdown,
+            ),
             *(follow_ups, pause_against_claim, scanner_submits, scanner_cancels_itself),
             *(scanner_waits_for_another, scanner_shuts_down, readers_of_changes),
             *(two_workers_three_libraries, one_at_a_time, reports_beside_readers),

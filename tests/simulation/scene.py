@@ -1,4 +1,4 @@
-"""One run of a scenario: a service in a world, clients that call it, and what must be so at the end."""
+"""One run of a scenario: a service, clients that call it, and what must be so at the end."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from uuid import UUID
 import attrs
 
 from scanqueue import (
-
     ScanQueueService,
     ScanTask,
     SubmitOutcome,
@@ -139,6 +138,8 @@ class Scene:
 
     def check(self) -> None:
         """Fail unless what happened is what the contract says."""
+        errors = self.world.errors
+        assert self.may_log_errors or not errors, f"errors were logged: {errors}"
         with self.scheduler.calm():
             tasks = {task.id: task for task in self.queue.list_tasks()}
             stats = self.queue.stats()
@@ -146,7 +147,9 @@ class Scene:
         assert self.is_durable or not left, f"something is still active: {left}"
         assert not any(task.holds_slot for task in tasks.values()), "a slot is still held"
         outcomes = Counter(s.outcome for s in self.history.submissions)
-        assert not self.counts or {o: n for o, n in stats.submitted.items() if n} == dict(outcomes), stats
+        assert not self.counts or {o: n for o, n in stats.submitted.items() if n} == dict(
+            outcomes
+        ), stats
         found = Counter(task.status for task in tasks.values() if task.is_ended)
         assert {s: n for s, n in stats.ended.items() if n} == dict(found), (stats, tasks)
         reasons = Counter(task.reason for task in tasks.values() if task.reason is not None)
@@ -171,9 +174,10 @@ class Scene:
     def _check_coverage(self, tasks: dict[UUID, ScanTask]) -> None:
         """Fail if the scan that covers a request began before it, or never."""
         for submission in self.history.submissions:
-            asked, scans = submission.task, [
-                scan for scan in self.log.scans if scan.task_id == submission.task_id
-            ]
+            asked, scans = (
+                submission.task,
+                [scan for scan in self.log.scans if scan.task_id == submission.task_id],
+            )
             if asked.status is TaskStatus.RUNNING:
                 assert submission.outcome is SubmitOutcome.JOINED, submission
                 continue
@@ -200,5 +204,3 @@ class Scene:
         ]
         lines += [f"  {attrs.asdict(scan, recurse=False)}" for scan in self.log.scans]
         return "\n".join(lines)
-
-

@@ -14,6 +14,7 @@ from bisect import insort
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from operator import attrgetter
+from pathlib import Path
 from types import FrameType
 from typing import NoReturn, Protocol
 
@@ -78,13 +79,12 @@ class SimThread:
         summary = traceback.extract_stack(frame)
         shown = [entry for entry in summary if _is_of_interest(entry.filename)]
         return "".join(
-            f"    {entry.filename.rpartition('/')[2]}:{entry.lineno} in {entry.name}\n"
-            for entry in shown
+            f"    {Path(entry.filename).name}:{entry.lineno} in {entry.name}\n" for entry in shown
         )
 
 
 def _is_of_interest(filename: str) -> bool:
-    return not filename.endswith(("scheduler.py", "primitives.py", "contextlib.py"))
+    return Path(filename).name not in {"scheduler.py", "primitives.py", "contextlib.py"}
 
 
 class Strategy(Protocol):

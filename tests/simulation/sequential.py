@@ -23,12 +23,17 @@ from tests.simulation.history import Answer, Seen
 from tests.simulation.world import BEGINNING
 
 CALLS = frozenset(
-    "submit cancel_task cancel_library get_task get_library_task list_pending list_running"
-    " list_history list_tasks list_changes stats pending_count is_paused pause resume wait begin_to_follow".split()
+    {
+        *("submit", "cancel_task", "cancel_library", "pause", "resume", "wait"),
+        *("get_task", "get_library_task", "stats", "pending_count", "is_paused"),
+        *("list_pending", "list_running", "list_history", "list_tasks", "list_changes"),
+        "begin_to_follow",
+    }
 )
 """The calls whose answers it knows."""
 
 _MANY = 1_000
+_WHOLE = ScanScope()
 _ORDER = list(TaskStatus)
 
 Step: TypeAlias = "Callable[[Sequential], bool]"
@@ -106,7 +111,7 @@ class Sequential:
         library_id: LibraryId,
         priority: TaskPriority = TaskPriority.NORMAL,
         *,
-        scope: ScanScope = ScanScope(),
+        scope: ScanScope = _WHOLE,
         when_running: WhenRunning = WhenRunning.JOIN,
     ) -> bool:
         """Submit."""
@@ -245,4 +250,3 @@ class Sequential:
         error = (EndReason.ERROR, "") if failed else None
         self.queue.finish(scan, result, error, 0, BEGINNING)
         return True
-

@@ -1,4 +1,4 @@
-"""Who goes on where several threads can: at random, by priorities, or all ways one after another."""
+"""Who goes on where several threads can: anybody, by priorities, or all ways one after another."""
 
 from __future__ import annotations
 

@@ -80,7 +80,9 @@ class _Weaver(ast.NodeTransformer):
             node.value = _at(node.value, ast.Call(_name(_BETWEEN), [node.value], []))
         return node
 
-    def _with_body(self, node: ast.For | ast.If | ast.With | ast.Try | ast.ExceptHandler) -> ast.AST:
+    def _with_body(
+        self, node: ast.For | ast.If | ast.With | ast.Try | ast.ExceptHandler
+    ) -> ast.AST:
         self.generic_visit(node)
         node.body = self._woven(node.body)
         return node

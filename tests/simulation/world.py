@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta, tzinfo
-from functools import partial
 from itertools import count
 from types import SimpleNamespace
 from unittest.mock import patch
@@ -18,7 +18,6 @@ from tests.simulation.primitives import (
     SimEvent,
     SimLocal,
     SimLock,
-    Lockable,
     WorldThread,
 )
 from tests.simulation.scheduler import Scheduler
@@ -32,6 +31,8 @@ class World:
 
     def __init__(self) -> None:
         self._scheduler: Scheduler | None = None
+        self.errors: list[str] = []
+        """What the library logged as an error during the run."""
         self._task_numbers = count(1)
         self._owner_numbers = count(1)
 
@@ -44,6 +45,7 @@ class World:
     def begin(self, scheduler: Scheduler) -> None:
         """Begin a run: its ids are those of every other run."""
         self._scheduler = scheduler
+        self.errors.clear()
         self._task_numbers = count(1)
         self._owner_numbers = count(1)
 
@@ -87,7 +89,7 @@ class World:
         yield _sync, "Local", lambda: SimLocal(self.scheduler)
         yield _sync, "Thread", thread
         yield _sync, "get_ident", lambda: self.scheduler.running().number
-        yield _sync, "current_thread", lambda: self.scheduler.running()
+        yield _sync, "current_thread", lambda: self.scheduler.current
         yield _sync, "barge", barge
         yield _clock, "time", SimpleNamespace(monotonic=self.monotonic)
         yield _clock, "datetime", SimpleNamespace(now=self.now)
@@ -103,10 +105,26 @@ def _hash(context: LiveContext) -> int:
     return hash((context.slot.task_id.int, context.slot.attempt))
 
 
+class _ErrorLog(logging.Handler):
+    """Keeps the errors that the library logs."""
+
+    def __init__(self, errors: list[str]) -> None:
+        super().__init__(logging.ERROR)
+        self._errors = errors
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep it."""
+        self._errors.append(f"{record.getMessage()}: {record.exc_info and record.exc_info[1]!r}")
+
+
 @contextmanager
 def installed(world: World) -> Iterator[None]:
     """Have the library use a world instead of the system."""
     with ExitStack() as stack:
         for where, name, replacement in world.replacements():
             stack.enter_context(patch.object(where, name, replacement))
+        handler = _ErrorLog(world.errors)
+        logger = logging.getLogger("scanqueue")
+        logger.addHandler(handler)
+        stack.callback(logger.removeHandler, handler)
         yield
