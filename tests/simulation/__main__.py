@@ -17,6 +17,7 @@ from pathlib import Path
 
 from tests.simulation.campaign import (
     EXHAUSTED,
+    EXHAUSTED_MORE,
     HEADER,
     SCENARIOS,
     Tally,
@@ -61,7 +62,7 @@ def _explore(arguments: argparse.Namespace) -> int:
 def _exhaust() -> int:
     failures = 0
     with exploring() as explorer:
-        for name, (bound, _) in EXHAUSTED.items():
+        for name, bound in EXHAUSTED + EXHAUSTED_MORE:
             ways = 0
             for outcome in explorer.exhaust(name, SCENARIOS[name], bound, limit=MOST_WAYS):
                 ways += 1
