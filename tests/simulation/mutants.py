@@ -77,6 +77,7 @@ def _submit_in_two_steps(
     with core.read() as view:
         pending = view.pending_of(library_id)
     if pending is not None:
+        core.hub.submitted[SubmitOutcome.JOINED] += 1
         return pending, SubmitOutcome.JOINED
     now, task_id = core.now(), vars(_requests)["new_task_id"]()
 
