@@ -23,7 +23,7 @@ from scanqueue import (
     _shutdown,
     _workers,
 )
-from tests.simulation import mutants
+from tests.simulation import mistakes
 from tests.simulation.files import simulated_files
 from tests.simulation.linearizability import Judge
 from tests.simulation.scene import Scene
@@ -36,7 +36,7 @@ Tell = Callable[[Scene], None]
 
 WOVEN: tuple[ModuleType, ...] = (
     *(_context, _core, _hub, _keeper, _progress, _queries, _requests, _scans, _shutdown),
-    *(_workers, mutants),
+    *(_workers, mistakes),
 )
 """The modules that points are woven into, on demand."""
 

@@ -71,11 +71,6 @@ class SimLock:
         if not scheduler.is_over:
             scheduler.point("release", self._number)
 
-    def locked(self) -> bool:
-        """Return whether somebody holds it."""
-        self._scheduler.point("locked", self._number)
-        return self.is_held
-
     def __enter__(self) -> bool:
         return self.acquire()
 
@@ -215,8 +210,3 @@ class WorldThread:
         """Wait until it is over."""
         assert self._thread is not None
         self._scheduler.join(self._thread, timeout)
-
-    def is_alive(self) -> bool:
-        """Return whether it was started and is not over."""
-        self._scheduler.point("is_alive")
-        return self._thread is not None and not self._thread.is_over

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from uuid import UUID
 
 import attrs
 
 from scanqueue import (
+    LibraryId,
     ScanQueueService,
     ScanTask,
     SubmitOutcome,
@@ -204,3 +206,20 @@ class Scene:
         ]
         lines += [f"  {attrs.asdict(scan, recurse=False)}" for scan in self.log.scans]
         return "\n".join(lines)
+
+
+def calls(scene: Scene, name: str, *arguments: object, **options: object) -> Callable[[], object]:
+    """Return what makes a call and writes it down."""
+    return partial(scene.call, name, *arguments, **options)
+
+
+def begin(
+    scene: Scene, *submitted: LibraryId, workers: int = 1, max_running: int | None = None
+) -> None:
+    """Submit, start, and race from there."""
+    with scene.scheduler.calm():
+        scene.make(workers=workers, max_running=max_running)
+        for library_id in submitted:
+            scene.call("submit", library_id)
+        scene.call("start")
+        scene.mark = scene.follow_from_here()
