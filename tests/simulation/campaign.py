@@ -79,7 +79,7 @@ def part_of(name: str) -> str:
     """Return under which name a scenario is counted: pairs by the state in which they begin."""
     if name in NAMED:
         return "failing-store-*" if name.startswith("failing-store") else name
-    return f"{name.partition('/')[0]}/*/*"
+    return f"{name.partition('/')[0]}/*"
 
 
 def schedules(seed: int) -> Iterator[tuple[str, int]]:

@@ -1,16 +1,20 @@
-"""Every pair of calls, at the same time, on one library, from each state that it may be in."""
+"""Every pair of calls, at the same time, on one library, from each state; and mixes of six."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import combinations_with_replacement
+from random import Random
 
 from scanqueue import ScanContext, ScanScope, TaskPriority, WhenRunning
 from tests.simulation.scene import FIRST, Scene
 
 LIBRARY = "music"
 PART = ScanScope(paths=["a"])
+MIXES = 60
+"""How many mixes there are: two calls of each of three clients, chosen at random once for all."""
+
 SHORT = 5.0
 """Virtual seconds after which a call that waits gives up."""
 
@@ -106,23 +110,27 @@ STATES: dict[str, Callable[[Scene], None]] = {
 }
 
 
-def tell(state: str, first: str, second: str, scene: Scene) -> None:
-    """Bring a library into a state, and call both."""
+def tell(state: str, clients: Sequence[Sequence[str]], scene: Scene) -> None:
+    """Bring a library into a state, and have clients call, each in its order."""
     with scene.scheduler.calm():
         STATES[state](scene)
         scene.mark = scene.follow_from_here()
-    names = (first, second)
-    readers = [scene.reader(partial(_changes, scene)) for name in names if name == "changes"]
-    for name in names:
-        if name != "changes":
-            scene.client(partial(CALLS[name], scene), name=name)
+    is_read = any("changes" in names for names in clients)
+    readers = [scene.reader(partial(_changes, scene))] if is_read else []
+    for names in clients:
+        acts = [partial(CALLS[name], scene) for name in names if name != "changes"]
+        scene.client(*acts, name=" and ".join(names))
     scene.end()
     for reader in readers:
         scene.scheduler.join(reader)
 
 
 def scenarios() -> Iterator[tuple[str, Callable[[Scene], None]]]:
-    """Yield the name of each pair in each state, and what tells it."""
+    """Yield the name of each pair in each state, and what tells it; and that of each mix."""
     for state in STATES:
         for first, second in combinations_with_replacement(CALLS, 2):
-            yield f"{state}/{first}/{second}", partial(tell, state, first, second)
+            yield f"{state}/{first}/{second}", partial(tell, state, ([first], [second]))
+    for number in range(MIXES):
+        random = Random(number)
+        clients = [random.choices(list(CALLS), k=2) for _ in range(3)]
+        yield f"mix/{number}", partial(tell, random.choice(list(STATES)), clients)

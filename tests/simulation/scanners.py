@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import partial
 
 from scanqueue import (
@@ -216,9 +217,45 @@ def cancel_ends_a_sleep(scene: Scene) -> None:
     assert scene.scheduler.time < 3600.0, "it slept on"
 
 
+def scanner_is_left_behind(scene: Scene) -> None:
+    """A scanner that does not listen is left behind by a shutdown, which says so, and ends later."""
+    go_on = scene.gate()
+
+    def act(context: ScanContext) -> TaskResult | None:
+        go_on.wait()
+        return None
+
+    scene.log.acts[MUSIC] = act
+    begin(scene, MUSIC, FILMS)
+    scene.client(calls(scene, "shutdown", 1.0), go_on.set)
+    scene.client(calls(scene, "shutdown", 0.5, interrupt_running=True))
+    scene.client(calls(scene, "wait", FIRST), calls(scene, "list_tasks"))
+    scene.end()
+
+
+def scanner_exits(scene: Scene) -> None:
+    """A scanner that raises `SystemExit` fails; a worker lives on, and `run_pending` raises it."""
+
+    def act(context: ScanContext) -> TaskResult | None:
+        raise SystemExit
+
+    def run() -> None:
+        with suppress(SystemExit):
+            scene.queue.run_pending()
+
+    scene.may_log_errors = True
+    scene.log.acts[MUSIC] = act
+    begin(scene, MUSIC)
+    scene.client(run)
+    scene.client(calls(scene, "submit", FILMS), calls(scene, "cancel_task", FIRST))
+    scene.client(calls(scene, "submit", MUSIC), calls(scene, "wait", FIRST, quiet=True))
+    scene.end()
+
+
 TOLD = (
     *(scanner_submits, scanner_cancels_itself, scanner_waits_for_another, scanner_shuts_down),
     *(one_at_a_time, reports_beside_readers, advance_beside_the_keeper),
     *(report_when_the_keeper_leaves, cancel_ends_a_sleep),
+    *(scanner_is_left_behind, scanner_exits),
 )
 """All of them."""

@@ -11,11 +11,12 @@ import pytest
 
 from tests.simulation.campaign import EXHAUSTED, SCENARIOS
 from tests.simulation.explore import exploring
-from tests.simulation.pairs import CALLS, STATES
+from tests.simulation.pairs import CALLS, MIXES, STATES
 from tests.simulation.scenarios import NAMED
 
 PAIR_SEEDS = 9
-NAMED_SEEDS = 110
+MIX_SEEDS = 20
+NAMED_SEEDS = 80
 WOVEN_SEEDS = 40
 FILE_SEEDS = 24
 FEWEST_WAYS, MOST_WAYS = 200, 5_000
@@ -41,6 +42,11 @@ def test_every_pair_of_calls(state: str) -> None:
     names = [name for name in SCENARIOS if name.startswith(f"{state}/")]
     assert len(names) == len(CALLS) * (len(CALLS) + 1) / 2
     check(names, range(PAIR_SEEDS))
+
+
+def test_mixes_of_calls() -> None:
+    """Three clients, two calls each."""
+    check([f"mix/{number}" for number in range(MIXES)], range(MIX_SEEDS))
 
 
 @pytest.mark.parametrize("name", IN_MEMORY)
@@ -70,6 +76,6 @@ def test_small_scenarios_are_exhausted(name: str, bound: int) -> None:
 
 def test_the_suite_runs_20_000_schedules() -> None:
     """By the numbers above."""
-    pairs = (len(SCENARIOS) - len(NAMED)) * PAIR_SEEDS
+    pairs = (len(SCENARIOS) - len(NAMED) - MIXES) * PAIR_SEEDS + MIXES * MIX_SEEDS
     by_hand = len(IN_MEMORY) * (NAMED_SEEDS + WOVEN_SEEDS) + len(WITH_FILES) * FILE_SEEDS
     assert pairs + by_hand + len(EXHAUSTED) * FEWEST_WAYS >= 20_000
