@@ -218,7 +218,7 @@ def cancel_ends_a_sleep(scene: Scene) -> None:
 
 
 def scanner_is_left_behind(scene: Scene) -> None:
-    """A scanner that does not listen is left behind by a shutdown, which says so, and ends later."""
+    """A scanner that does not listen is left behind by a shutdown, and ends later."""
     go_on = scene.gate()
 
     def act(context: ScanContext) -> TaskResult | None:
