@@ -33,6 +33,8 @@ class SimConnection(sqlite3.Connection):
     """Virtual seconds that it waits for others; SQLite itself waits for nothing."""
     waiting: list[SimThread]
     """Those who found a database locked, in any connection of the world."""
+    process = 0
+    """Whose it is: that of the thread that used it last."""
 
     def execute(self, sql: str, parameters: object = (), /) -> sqlite3.Cursor:
         """Execute a statement, as soon as no other connection is in the way."""
@@ -40,6 +42,8 @@ class SimConnection(sqlite3.Connection):
             self.patience = float(sql.removeprefix(_BUSY_TIMEOUT)) / 1000
             sql = _BUSY_TIMEOUT + "0"
         scheduler = self.world.scheduler
+        self.process = scheduler.running().process
+        self.world.connections.add(self)
         scheduler.point("statement")
         deadline = scheduler.time + self.patience
         while True:
@@ -151,5 +155,49 @@ def two_services(scene: Scene) -> None:
         scene.check_order(tasks)
 
 
-SCENARIOS = {"sqlite-one-service": one_service, "sqlite-two-services": two_services}
+def one_process_dies(scene: Scene) -> None:
+    """When a process dies, another frees its slots, and what it scanned is scanned again."""
+    with TemporaryDirectory() as folder:
+        path = _new_file(folder)
+        dying: list[SQLiteStore] = []
+        born = scene.gate()
+
+        def live() -> None:
+            scene.scheduler.running().process = 1
+            born.set()
+            dying.append(SQLiteStore(path, durability="normal"))
+            queue = scene.make(store=dying[0])
+            queue.start()
+            for library_id in (MUSIC, FILMS, MUSIC):
+                queue.submit_task(library_id, when_running=FOLLOW_UP)
+
+        def die() -> None:
+            born.wait()
+            scene.scheduler.kill(1)
+            scene.world.close_connections(1)
+            scene.log.forget(1)
+            liveness = dying[0]._liveness if dying else None
+            if liveness is not None:
+                liveness.forget()  # as the system does: the file stays, and its lock is gone
+
+        with scene.scheduler.calm():
+            survivor = scene.make(store=SQLiteStore(path, durability="normal"))
+            survivor.start()
+        scene.client(live)
+        scene.client(partial(survivor.submit, MUSIC), partial(survivor.list_tasks), die)
+        scene.join()
+        with scene.scheduler.calm():
+            for task in survivor.list_tasks():
+                survivor.wait(task.id, 60.0, quiet=True)
+            tasks = survivor.list_tasks()
+            assert survivor.shutdown(None), "a scan was left behind"
+        assert all(task.is_ended and not task.holds_slot for task in tasks), tasks
+        assert not scene.world.errors, scene.world.errors
+
+
+SCENARIOS = {
+    "sqlite-one-service": one_service,
+    "sqlite-two-services": two_services,
+    "sqlite-one-process-dies": one_process_dies,
+}
 """Each scenario that needs `simulated_files`, by its name."""

@@ -45,6 +45,15 @@ class ScanLog:
         self.acts: dict[LibraryId, Callable[[ScanContext], TaskResult | None]] = {}
         """What a scan of a library does, beside being written down."""
 
+    def forget(self, process: int) -> None:
+        """Note that the scans of a process that has died are over."""
+        for scan in self.scans:
+            if (
+                scan.returned_at is None
+                and self._world.scheduler.process_of(scan.thread) == process
+            ):
+                scan.returned_at = self._moment()
+
     def __call__(self, library_id: LibraryId, context: ScanContext) -> TaskResult:
         """Scan."""
         scheduler = self._world.scheduler

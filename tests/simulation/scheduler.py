@@ -66,6 +66,8 @@ class SimThread:
         """Whether its last wait ended by its deadline."""
         self.is_over = False
         self.joiners: list[SimThread] = []
+        self.process = 0
+        """In which process it is: that of the thread that started it, unless told otherwise."""
 
     def __repr__(self) -> str:
         return f"{self.number} {self.name}"
@@ -145,6 +147,7 @@ class Scheduler:
         """Make a thread that can run from now on."""
         thread = SimThread(len(self.threads), name, run)
         thread.greenlet = greenlet(lambda: self._body(thread), self._root)
+        thread.process = self.current.process if self.current is not None else 0
         self.threads.append(thread)
         self.ready.append(thread)
         return thread
@@ -160,6 +163,20 @@ class Scheduler:
     def sleep(self, seconds: float) -> None:
         """Let time pass; all who can go on do so before."""
         self.block("time to pass", seconds)
+
+    def process_of(self, number: int) -> int:
+        """Return the process of a thread."""
+        return self.threads[number].process
+
+    def kill(self, process: int) -> None:
+        """Have the threads of a process, which must be another one, do nothing any more."""
+        for thread in self.threads:
+            if thread.process == process and not thread.is_over:
+                self.wake(thread)
+                self.ready.remove(thread)
+                thread.is_over = True
+                for joiner in thread.joiners:
+                    self.wake(joiner)
 
     @contextmanager
     def calm(self) -> Iterator[None]:
@@ -333,7 +350,7 @@ class Scheduler:
         self._is_killing = True
         for thread in self.threads:
             for _ in range(_KILLS):
-                if thread.greenlet is None or thread.greenlet.dead or thread.is_over:
+                if thread.greenlet is None or thread.greenlet.dead:
                     break
                 self.current = thread
                 thread.greenlet.throw(GreenletExit)

@@ -58,7 +58,7 @@ def test_what_is_told_by_hand(name: str) -> None:
 
 @pytest.mark.parametrize("name", WITH_FILES)
 def test_queues_in_files(name: str) -> None:
-    """Real files, real transactions: one service, and two that share the file."""
+    """Real files, real transactions: one service, two that share the file, one that dies."""
     check([name], range(FILE_SEEDS))
 
 

@@ -8,8 +8,10 @@ from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta, tzinfo
 from itertools import count
 from types import SimpleNamespace
+from typing import Protocol
 from unittest.mock import patch
 from uuid import UUID
+from weakref import WeakSet
 
 from scanqueue import _clock, _core, _requests, _service, _sync
 from scanqueue._context import LiveContext
@@ -26,11 +28,22 @@ BEGINNING = datetime(2000, 1, 1, tzinfo=UTC)
 """The wall clock at the beginning of each run."""
 
 
+class Connection(Protocol):
+    """What a process has open."""
+
+    process: int
+
+    def close(self) -> None:
+        """Close it."""
+
+
 class World:
     """The scheduler of the run that is on, and the numbers that its ids are made of."""
 
     def __init__(self) -> None:
         self._scheduler: Scheduler | None = None
+        self.connections: WeakSet[Connection] = WeakSet()
+        """Those to databases."""
         self.errors: list[str] = []
         """What the library logged as an error during the run."""
         self._task_numbers = count(1)
@@ -62,6 +75,12 @@ class World:
     def now(self, zone: tzinfo) -> datetime:
         """Return the virtual moment; a point."""
         return (BEGINNING + timedelta(seconds=self.monotonic())).astimezone(zone)
+
+    def close_connections(self, process: int) -> None:
+        """Close those of a process that has died, as the system does."""
+        for connection in list(self.connections):
+            if connection.process == process:
+                connection.close()
 
     def new_task_id(self) -> UUID:
         """Return the next id; the order of tasks is the order of their ids."""
