@@ -34,7 +34,6 @@ EXHAUSTED_MORE = (
     ("new/submit/submit", 4),
     ("one-waiter", 3),
     ("queued/submit_high/cancel_task", 1),
-    ("submit-against-shutdown", 1),
 )
 """The same, but these take minutes."""
 

@@ -19,6 +19,7 @@ MIX_SEEDS = 20
 NAMED_SEEDS = 120
 WOVEN_SEEDS = 40
 FILE_SEEDS = 24
+WOVEN_FILE_SEEDS = 8
 FEWEST_WAYS, MOST_WAYS = 200, 5_000
 
 IN_MEMORY = [name for name in NAMED if not name.startswith("sqlite")]
@@ -60,6 +61,7 @@ def test_what_is_told_by_hand(name: str) -> None:
 def test_queues_in_files(name: str) -> None:
     """Real files, real transactions: one service, two that share the file, one that dies."""
     check([name], range(FILE_SEEDS))
+    check([name], range(FILE_SEEDS, FILE_SEEDS + WOVEN_FILE_SEEDS), weaves=True)
 
 
 @pytest.mark.parametrize(("name", "bound"), EXHAUSTED)
