@@ -25,10 +25,11 @@ PYPROJECT = nox.project.load_toml("pyproject.toml")
 PYTHONS = nox.project.python_versions(PYPROJECT)
 PACKAGE: str = PYPROJECT["project"]["name"]
 
-# These tests start and kill processes, of which no coverage is measured. They take as long as half
-# of the others together, and run on the oldest Python.
+# These tests start and kill processes, or run thousands of schedules of simulated threads; no
+# coverage is measured of them. They take as long as half of the others together, and run on the
+# oldest Python.
 WITHOUT_PROCESSES = (
-    *("--ignore", "tests/crash", "--ignore", "tests/faults"),
+    *("--ignore", "tests/crash", "--ignore", "tests/faults", "--ignore", "tests/simulation"),
     *("--ignore", "tests/examples/test_durable.py"),
     *("--ignore", "tests/examples/test_gunicorn_app.py"),
 )
@@ -131,6 +132,14 @@ def crash(session: nox.Session) -> None:
     _install(session, "tests")
     session.run("python", "-m", "tests.crash", *session.posargs)
     session.run("python", "-m", "tests.faults", "--all")
+
+
+@nox.session(default=False)
+def simulate(session: nox.Session) -> None:
+    """Run a million schedules of simulated threads; arguments go to tests/simulation."""
+    _install(session, "tests")
+    arguments = session.posargs or ["explore", "--schedules", "1000000"]
+    session.run("python", "-m", "tests.simulation", *arguments)
 
 
 @nox.session(default=False)

@@ -4,6 +4,7 @@ Written from the contract, not from the code: a list of tasks that is searched t
 the sets of files that they mean, no states and no tables.
 """
 
+from copy import copy
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -90,7 +91,18 @@ class PlainQueue:
         self.scans: list[PlainScan] = []
         """Those at work, in order of their start."""
         self.is_paused = False
-        self.touched: set[UUID] = set()
+        self.touched: list[UUID] = []
+
+    def copy(self) -> "PlainQueue":
+        """Return a queue of its own that is as this one."""
+        copies = {task.id: copy(task) for task in self.tasks}
+        new = PlainQueue()
+        new.tasks = list(copies.values())
+        new.endings = [copies[task.id] for task in self.endings]
+        new.scans = self.scans.copy()
+        new.is_paused = self.is_paused
+        new.touched = self.touched.copy()
+        return new
 
     # --- looking ---
 
@@ -135,7 +147,7 @@ class PlainQueue:
             self._widen(pending, priority, files, is_deep=is_deep)
             if before == (pending.priority, pending.files, pending.is_deep):
                 return pending.id, SubmitOutcome.JOINED
-            self.touched.add(pending.id)
+            self.touched.append(pending.id)
             return pending.id, SubmitOutcome.UPGRADED
         is_covered = running and files <= running.files and is_deep <= running.is_deep
         if running and is_covered and when_running is WhenRunning.JOIN:
@@ -144,7 +156,7 @@ class PlainQueue:
         if is_full and priority is not TaskPriority.HIGH:
             return None
         self.tasks.append(PlainTask(new_id, library_id, priority, files, is_deep, now))
-        self.touched.add(new_id)
+        self.touched.append(new_id)
         return new_id, SubmitOutcome.FOLLOW_UP if running else SubmitOutcome.CREATED
 
     @staticmethod
@@ -167,7 +179,7 @@ class PlainQueue:
         task.attempt += 1
         scan = PlainScan(task.library_id, task.id, task.attempt, owner)
         self.scans.append(scan)
-        self.touched.add(task.id)
+        self.touched.append(task.id)
         return scan
 
     def report(self, scan: PlainScan, scanned_paths: int) -> None:
@@ -175,7 +187,7 @@ class PlainQueue:
         task = self.task_of(scan)
         if task and task.status is RUNNING and task.scanned_paths != scanned_paths:
             task.scanned_paths = scanned_paths
-            self.touched.add(task.id)
+            self.touched.append(task.id)
 
     def finish(
         self,
@@ -189,7 +201,7 @@ class PlainQueue:
         task = self.task_of(scan)
         if task is None:
             return
-        self.touched.add(task.id)
+        self.touched.append(task.id)
         self._free(scan, task)
         if task.status is RUNNING:
             task.scanned_paths = scanned_paths
@@ -210,7 +222,7 @@ class PlainQueue:
     ) -> None:
         task.end(status, reason, now)
         self.endings.append(task)
-        self.touched.add(task.id)
+        self.touched.append(task.id)
 
     # --- ending ---
 
@@ -238,7 +250,7 @@ class PlainQueue:
         task = self.task_of(scan)
         if task is None or task.status is not RUNNING:
             return
-        self.touched.add(task.id)
+        self.touched.append(task.id)
         heir = self.find(task.library_id, PENDING)
         if is_durable and heir is None:
             task.go_back()
@@ -251,7 +263,7 @@ class PlainQueue:
         self._widen(heir, task.priority, task.files, is_deep=task.is_deep)
         heir.interruptions = max(heir.interruptions, task.interruptions)
         task.error = str(heir.id)
-        self.touched.add(heir.id)
+        self.touched.append(heir.id)
 
     def recover(self, dead: set[str], max_interruptions: int, now: datetime) -> set[UUID]:
         """Take note of dead processes; return the tasks whose slots they held."""
@@ -259,7 +271,7 @@ class PlainQueue:
         for scan in lost:
             task = self.get(scan.task_id)
             assert task is not None
-            self.touched.add(task.id)
+            self.touched.append(task.id)
             self._free(scan, task)
             if task.status is not RUNNING:
                 continue
@@ -280,7 +292,7 @@ class PlainQueue:
         for task in due:
             self.tasks.remove(task)
             self.endings.remove(task)
-            self.touched.discard(task.id)
+            self.touched = [task_id for task_id in self.touched if task_id != task.id]
         return len(due)
 
     def history(self, since: datetime) -> list[UUID]:

@@ -219,7 +219,7 @@ class RulesMachine(RuleBasedStateMachine):
         table = self.real.table
         changed = table.changed(self.seen_revision, None)
         revisions = [task.revision for task in changed]
-        assert {task.id for task in changed} == self.plain.touched
+        assert {task.id for task in changed} == set(self.plain.touched)
         assert revisions == sorted(set(revisions))
         assert all(self.seen_revision < revision <= table.revision() for revision in revisions)
         everything = self.real.everything()

@@ -97,7 +97,8 @@ class LiveContext:
         self._task: ScanTask | None = None
         self._desk = desk
         self._lock = _sync.Lock()
-        """Protects the keys of `_counts`, and `_offset`, `_total` and `_message` together."""
+        """Protects the keys of `_counts`, and `_offset`, `_total` and `_message` together; and has
+        `_latest` kept in the order in which it was summed up."""
         self._counts: dict[object, int] = {}
         self._retired: list[object] = []
         self._offset = 0
@@ -219,16 +220,16 @@ class LiveContext:
 
     def progress(self) -> TaskProgress:
         """Return what was reported so far; what comes later is reported anew."""
-        if self._dirty:
-            self._dirty = False
-            with self._lock:
-                scanned, total, message = self._scanned(), self._total, self._message
-            self._latest = TaskProgress(
-                scanned_paths=min(scanned, MAX_INT),
-                total_paths=None if total is None else min(total, MAX_INT),
-                message=message,
-            )
-        return self._latest
+        with self._lock:  # until it is kept: a sum must not take the place of a later one
+            if self._dirty:
+                self._dirty = False
+                total = self._total
+                self._latest = TaskProgress(
+                    scanned_paths=min(self._scanned(), MAX_INT),
+                    total_paths=None if total is None else min(total, MAX_INT),
+                    message=self._message,
+                )
+            return self._latest
 
     def shut_down(self) -> None:
         """Ask the scan to stop because of a shutdown, which keeps the task from completing."""

@@ -22,7 +22,9 @@ from scanqueue import (
     TaskResult,
     TaskStatus,
     WhenRunning,
+    _context,
 )
+from scanqueue._context import LiveContext
 from scanqueue.testing import FakeClock, FakeScan, FakeScanner
 from tests.service.tools import PATIENCE, Call, MakeQueue, await_deadline, current, run_one
 
@@ -533,6 +535,31 @@ def test_the_last_report_before_the_end_is_kept(
 
 
 # --- after the end
+
+
+def test_a_sum_that_is_late_does_not_take_the_place_of_a_later_one(
+    make: MakeQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two threads publish at a time, and the one with the older numbers is the last to be done."""
+
+    def scan(library_id: LibraryId, context: ScanContext) -> TaskResult:
+        assert isinstance(context, LiveContext)
+        context.advance()
+
+        def be_overtaken(**numbers: int | None) -> TaskProgress:
+            monkeypatch.undo()
+            context.advance()
+            overtaking = Call(context.progress)
+            if not context._lock.locked():  # else it waits until this one is done
+                overtaking.result()
+            return TaskProgress(**numbers)  # type: ignore[arg-type]  # passed on
+
+        context.advance()
+        monkeypatch.setattr(_context, "TaskProgress", be_overtaken)
+        context.progress()
+        return TaskResult()
+
+    assert run_one(make(scan)).progress == progress(3)
 
 
 @pytest.mark.logs_errors

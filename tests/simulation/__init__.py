@@ -1,0 +1,1 @@
+"""The threads of the library under a scheduler that can repeat what it did."""
