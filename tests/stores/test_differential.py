@@ -7,47 +7,16 @@ from collections.abc import Callable
 from datetime import timedelta
 from uuid import UUID
 
-import attrs
 import pytest
 
-from scanqueue import _rules
-from scanqueue.errors import ScanQueueError
 from scanqueue.models import LibraryId, ScanScope, TaskPriority, WhenRunning
-from scanqueue.protocols import TaskView
-from scanqueue.records import Slot, TaskRecord
-from tests.bare_queue import AWAY, BROKEN, DONE, FIRST_REVISION, NOON, BareQueue
-from tests.stores.tables import table_in_memory, values_of
+from scanqueue.records import Slot
+from tests.bare_queue import AWAY, BROKEN, DONE, FIRST_REVISION, BareQueue
+from tests.stores.answers import answers, outcome, plain
+from tests.stores.tables import table_in_memory
 
 LIBRARIES: list[LibraryId] = [1, "1", "a", "b", "c"]
 SCOPES = [ScanScope(), ScanScope(paths=["x"]), ScanScope(paths=["x", "y/z"], deep=True)]
-
-
-def plain(answer: object) -> object:
-    """Return what a rule or a view says in a form to compare."""
-    if isinstance(answer, TaskRecord):
-        return values_of(answer)
-    if isinstance(answer, list | tuple):
-        return [plain(part) for part in answer]
-    return attrs.astuple(answer) if isinstance(answer, Slot) else answer
-
-
-def answers(view: TaskView, queue: BareQueue) -> list[object]:
-    """Ask a view everything."""
-    since = queue.now - timedelta(minutes=2)
-    found: list[object] = [
-        *(view.revision(), view.paused(), view.counts(), view.counts(since)),
-        *(view.slots(), view.first_claimable(), view.oldest_pending()),
-        *(view.pending(None), view.pending(2), view.changed(0, None)),
-        *(view.changed(view.revision() - 5, 3), view.ended(NOON, None, None)),
-        *(_rules.running(view), _rules.claimable(view, 2)),
-    ]
-    for library_id in (None, *LIBRARIES):
-        found.append(view.ended(since, 3, library_id))
-        found.append(_rules.history(view, since, None, library_id))
-    for library_id in LIBRARIES:
-        found += [view.pending_of(library_id), view.slot_of(library_id)]
-        found.append(_rules.active_of(view, library_id))
-    return found
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -91,16 +60,8 @@ def test_both_tables_say_the_same(seed: int) -> None:
             task, extra = said[0]
             ids.append(task.id)
             slots += [extra] if isinstance(extra, Slot) else []
-        assert plain(answers(memory.table, memory)) == plain(answers(table, database))
+        assert plain(answers(memory, LIBRARIES)) == plain(answers(database, LIBRARIES))
     table._connection.close()
 
 
 NIL = UUID(int=0)
-
-
-def outcome(call: Callable[[BareQueue], object], queue: BareQueue) -> object:
-    """Return what a call returns, or the kind of error that it raises."""
-    try:
-        return call(queue)
-    except ScanQueueError as error:
-        return type(error)
