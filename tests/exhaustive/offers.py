@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from itertools import product
 from uuid import UUID
 
+import attrs
+
 from scanqueue.models import LibraryId, WhenRunning
 from scanqueue.records import Slot, TaskRecord
 from tests.bare_queue import AWAY, BROKEN, DONE, NOON
@@ -93,7 +95,7 @@ def _scans(world: World, moment: Moment) -> Iterator[Move]:
     taken = len(moment.slots)
     limits = (None, taken, taken + 1) if taken else (None, 1)
     yield from (Claim(owner, limit) for owner, limit in product(_owners(world, moment), limits))
-    for slot in moment.slots:
+    for slot in map(attrs.evolve, moment.slots):  # equal, and another, as a database gives it
         yield from (Report(slot, number) for number in (FIRST_REPORT, FIRST_REPORT + 1))
         yield from (Finish(slot, ending) for ending in (DONE, BROKEN, AWAY))
 
@@ -112,7 +114,7 @@ def _cancels(world: World, moment: Moment) -> Iterator[Move]:
 
 def _ends(world: World, moment: Moment) -> Iterator[Move]:
     """Yield shutdowns and deaths, and what is forgotten."""
-    for slot in moment.slots:
+    for slot in map(attrs.evolve, moment.slots):
         yield Stop(slot, is_durable=True)  # in memory: an interrupted claim is given back
     busy = sorted({slot.owner for slot in moment.slots})
     if world.is_durable:

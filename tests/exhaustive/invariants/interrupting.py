@@ -33,8 +33,9 @@ def _heir(step: Step[Stop | Recover], task: TaskRecord) -> TaskRecord | None:
 def a_shutdown_leaves_the_slot(step: Step[Stop]) -> None:
     """A shutdown asks a scan to stop; the slot is held until the scanner returns (section 1)."""
     assert step.after.slots == step.before.slots
-    hit = [old for old, _ in _interrupted(step)]
-    assert [task for task, _ in step.changes if task.status is RUNNING] == hit
+    hit = list(_interrupted(step))
+    assert [pair for pair in step.changes if pair[0].status is RUNNING] == hit
+    assert step.answer is (hit[0][1] if hit else None)
 
 
 @of_steps(Stop)

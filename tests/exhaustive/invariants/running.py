@@ -80,6 +80,7 @@ def a_report_changes_the_progress(step: Step[Report]) -> None:
     said = TaskProgress(scanned_paths=move.scanned_paths)
     news = old.status is RUNNING and old.progress != said
     assert [task for task, _ in step.changes] == [old] * news
+    assert step.answer is (new if news else None)
     assert new.progress == (said if news else old.progress)
     assert (new.status, new.scope, new.holds_slot) == (old.status, old.scope, old.holds_slot)
 
@@ -90,7 +91,9 @@ def a_scanner_that_returns_frees_its_slot(step: Step[Finish]) -> None:
     slot = step.move.slot
     if slot in step.before.slots:
         assert step.after.slots == tuple(held for held in step.before.slots if held != slot)
-        assert [new for _, new in step.changes] == [step.after.tasks[slot.task_id]]
+        task = step.after.tasks[slot.task_id]
+        assert [new for _, new in step.changes] == [task]
+        assert step.answer is task
 
 
 @of_steps(Finish)
