@@ -67,7 +67,9 @@ def _wheel(session: nox.Session) -> str:
 def tests(session: nox.Session) -> None:
     """Run the tests on each supported Python that this machine has."""
     _install(session, "tests")
-    once = () if session.python == PYTHONS[0] else WITHOUT_PROCESSES
+    # So does the search of the rules: they are plain functions, the same on each Python.
+    elsewhere = (*WITHOUT_PROCESSES, "--ignore", "tests/exhaustive")
+    once = () if session.python == PYTHONS[0] else elsewhere
     session.run("pytest", *once, *session.posargs)
 
 
@@ -100,7 +102,7 @@ def coverage(session: nox.Session) -> None:
     # nobody lets it go in the child.
     busy = "tests/service/test_fork.py::test_the_child_of_a_busy_queue_does_not_hang"
     args = ["--deselect", busy, *WITHOUT_PROCESSES]
-    for folder in ("benchmarks", "docs", "examples"):  # what these run, the others test
+    for folder in ("benchmarks", "docs", "examples", "exhaustive"):  # the others test the same
         args += ["--ignore", f"tests/{folder}"]
     session.run("coverage", "run", "-m", "pytest", *args, *session.posargs)
     session.run("coverage", "combine", "--quiet")
@@ -140,6 +142,13 @@ def simulate(session: nox.Session) -> None:
     _install(session, "tests")
     arguments = session.posargs or ["explore", "--schedules", "1000000"]
     session.run("python", "-m", "tests.simulation", *arguments)
+
+
+@nox.session(default=False)
+def exhaust(session: nox.Session) -> None:
+    """Search every state of the rules, in large worlds too; ``-- --write`` notes the numbers."""
+    _install(session, "tests")
+    session.run("python", "-m", "tests.exhaustive", *session.posargs)
 
 
 @nox.session(default=False)

@@ -27,7 +27,7 @@ extensions = [
     "sphinx.ext.napoleon",
 ]
 source_suffix = {".md": "markdown", ".rst": "restructuredtext"}
-exclude_patterns = ["_build"]
+exclude_patterns = ["_build", "**/_*.md"]  # what other pages include
 html_theme = "furo"
 html_title = f"scanqueue {release}"
 
