@@ -8,6 +8,7 @@ from fastapi import APIRouter, Depends, FastAPI, HTTPException, Query, Request, 
 from fastapi.security import APIKeyCookie, HTTPBearer
 from pydantic import BaseModel, ConfigDict
 from starlette.datastructures import MutableHeaders
+from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from fastapi_app.scan_queue import (
@@ -54,13 +55,9 @@ def create_app(
         ) as scan_queue:
             yield {"scan_queue": scan_queue, "catalogue": catalogue, "access": access}
 
-    app = FastAPI(
-        title="Media server",
-        lifespan=lifespan,
-        exception_handlers=EXCEPTION_HANDLERS,
-        max_body_size=MAX_BODY,
-    )
-    app.add_middleware(Guard, access=access)
+    app = FastAPI(title="Media server", lifespan=lifespan, exception_handlers=EXCEPTION_HANDLERS)
+    app.add_middleware(RequestBodyLimitMiddleware, max_body_size=MAX_BODY)
+    app.add_middleware(Guard, access=access)  # the last one is the first to look
     # What OpenAPI says of the guard, which asks for one of the two.
     shown = [
         Depends(HTTPBearer(auto_error=False)),

@@ -78,9 +78,7 @@ class ScanQueue:
             url_prefix: What all addresses begin with.
             max_streams: How many event streams a process holds open, each with a thread.
         """
-        app.extensions["scan_queue"] = _Extension(
-            service, find_library, Semaphore(max_streams)
-        )
+        app.extensions["scan_queue"] = _Extension(service, find_library, Semaphore(max_streams))
         app.before_request(partial(self.start, app))
         app.register_blueprint(blueprint, url_prefix=url_prefix)
 
