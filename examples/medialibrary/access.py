@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 import time
+from functools import cached_property
 from hashlib import sha256
 from http import HTTPStatus
 from math import ceil
@@ -63,7 +64,10 @@ class Access:
     def __init__(self, token: str, rate: str) -> None:
         self._token = token.encode()
         self._rate = parse(rate)
-        self._limiter = FixedWindowRateLimiter(MemoryStorage())
+
+    @cached_property
+    def _limiter(self) -> FixedWindowRateLimiter:
+        return FixedWindowRateLimiter(MemoryStorage())  # it starts a thread: not before a fork
 
     @property
     def cookie(self) -> str:
