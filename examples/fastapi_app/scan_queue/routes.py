@@ -110,7 +110,7 @@ async def scan_library(
 @router.get("/scan-tasks", response_model=TaskLists)
 async def list_tasks(
     queue: Queue,
-    status: Annotated[set[TaskStatus] | None, Query()] = None,
+    status: Annotated[list[TaskStatus] | None, Query()] = None,
     library_id: str | None = None,
     limit: Limit = 100,
 ) -> dict[str, int | list[TaskDict]]:
