@@ -31,7 +31,7 @@ from pathlib import Path
 
 sys.path.insert(0, {examples!r})
 import quickstart
-from medialibrary import scanner
+from medialibrary import python_folders, scanner
 
 read_tags = scanner.read_tags
 
@@ -255,7 +255,7 @@ def test_catalogue_that_is_none_is_refused(demo: Quickstart, music: Path) -> Non
 
 def test_default_folders_are_real() -> None:
     """Every machine has something to scan."""
-    folders = quickstart.python_folders()
+    folders = python_folders()
     assert len(folders) > 1
     assert all(folder.is_dir() for folder in folders)
 

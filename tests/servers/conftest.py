@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import pytest
 from attrs import evolve, frozen
@@ -13,7 +13,7 @@ from scanqueue import ScanQueueService
 from scanqueue.testing import FakeScanner
 from tests.servers.drivers import TOKEN, Driver, driving
 
-LIBRARIES = ("films", "Music", "<b>books</b>")
+LIBRARIES = ("films", "Music", "<b>books")
 """Their ids are 1, 2 and 3."""
 
 
@@ -32,7 +32,7 @@ ServerMaker: TypeAlias = Callable[..., Server]
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
     """How the servers of the tests are set up."""
-    folders = [tmp_path / "libraries" / name.replace("/", "\u2215") for name in LIBRARIES]
+    folders = [tmp_path / "libraries" / name for name in LIBRARIES]
     for folder in folders:
         folder.mkdir(parents=True)
     return Settings(token=TOKEN, data=tmp_path / "data", folders=folders, rate="100000/second")
@@ -43,7 +43,7 @@ def make_server(request: pytest.FixtureRequest, settings: Settings) -> Iterator[
     """Give what makes servers; what it is given changes their settings."""
     with ExitStack() as stack:
 
-        def make(**changes: object) -> Server:
+        def make(**changes: Any) -> Server:  # noqa: ANN401 - any of the settings
             scanner = FakeScanner()
             service = ScanQueueService(scanner)
             stack.callback(scanner.let_go)

@@ -4,7 +4,7 @@ import pytest
 
 from scanqueue import QueueFullError, ScanQueueError
 from tests.servers.conftest import Server, ServerMaker
-from tests.servers.drivers import BEARER, TOKEN
+from tests.servers.drivers import BEARER, TOKEN, Json
 
 SCAN = "/api/libraries/1/scan"
 REQUESTS = [
@@ -81,7 +81,8 @@ def test_the_page_exchanges_the_token_for_a_cookie(server: Server) -> None:
 
 def test_a_session_needs_a_token(server: Server) -> None:
     """And nothing else."""
-    for body in ({}, [], {"token": 1}, {"token": TOKEN, "user": "me"}):
+    bodies: list[Json] = [{}, [], {"token": 1}, {"token": TOKEN, "user": "me"}]
+    for body in bodies:
         answer = server.driver.ask("POST", "/api/session", json=body, headers={})
         assert answer.problem() == (400, "urn:scanqueue:invalid-argument"), body
 

@@ -87,7 +87,7 @@ def test_a_signal_ends_the_queue_before_the_server(number: signal.Signals) -> No
     async def serve() -> None:
         scanner = FakeScanner()
         scanner.hold()
-        async with running(ScanQueueService(scanner), {}.get) as here:
+        async with running(ScanQueueService(scanner), str) as here:
             revision = here.queue.revision
             task_id = await here.queue.submit_task("music")
             signal.raise_signal(number)
@@ -111,7 +111,7 @@ def test_a_start_that_fails_is_an_error() -> None:
     async def serve() -> None:
         service = ScanQueueService(FakeScanner())
         service.shutdown()
-        async with running(service, {}.get):
+        async with running(service, str):
             pytest.fail("it has started")
 
     with pytest.raises(QueueClosedError):
