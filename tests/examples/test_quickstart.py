@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import quickstart
+from medialibrary import python_folders
 from tests.examples.audio import write_flac, write_mp3, write_wav
 
 if sys.platform == "win32":
@@ -31,7 +32,7 @@ from pathlib import Path
 
 sys.path.insert(0, {examples!r})
 import quickstart
-from medialibrary import python_folders, scanner
+from medialibrary import scanner
 
 read_tags = scanner.read_tags
 

@@ -7,9 +7,9 @@ import schemathesis
 from hypothesis import given
 from hypothesis import settings as configure
 from schemathesis import GenerationMode
+from schemathesis.checks import negative_data_rejection
 from schemathesis.core.result import Ok
 from schemathesis.schemas import APIOperation
-from schemathesis.checks import negative_data_rejection
 
 from fastapi_app.app import create_app
 from medialibrary import Settings
