@@ -55,7 +55,13 @@ def create_app(
         ) as scan_queue:
             yield {"scan_queue": scan_queue, "catalogue": catalogue, "access": access}
 
-    app = FastAPI(title="Media server", lifespan=lifespan, exception_handlers=EXCEPTION_HANDLERS)
+    app = FastAPI(
+        title="Media server",
+        lifespan=lifespan,
+        exception_handlers=EXCEPTION_HANDLERS,
+        docs_url=None,  # it loads its scripts from another host
+        redoc_url=None,  # same
+    )
     app.add_middleware(RequestBodyLimitMiddleware, max_body_size=MAX_BODY)
     app.add_middleware(Guard, access=access)  # the last one is the first to look
     # What OpenAPI says of the guard, which asks for one of the two.
