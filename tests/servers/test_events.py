@@ -1,7 +1,7 @@
 """Following along by server-sent events."""
 
 import json
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 
 from scanqueue.wire import task_to_dict
 from tests.servers.conftest import Server, ServerMaker
@@ -80,9 +80,11 @@ def test_a_cursor_that_is_none_is_400(server: Server) -> None:
 def test_streams_are_counted(make_server: ServerMaker) -> None:
     """One too many is 429, with when to come again; one that has ended makes room."""
     server = make_server(streams=1)
-    server.service.shutdown()
-    for _ in range(3):
-        assert server.driver.ask("GET", EVENTS).status == 200
-    answer = make_server(streams=0).driver.ask("GET", EVENTS)
-    assert answer.problem() == (429, "about:blank")
-    assert int(answer.headers["retry-after"]) > 0
+    with ThreadPoolExecutor() as pool:
+        asked = [pool.submit(server.driver.ask, "GET", EVENTS) for _ in range(2)]
+        refused = next(as_completed(asked, timeout=30)).result()
+        server.service.shutdown()
+        assert sorted(answer.result(timeout=30).status for answer in asked) == [200, 429]
+    assert refused.problem() == (429, "about:blank")
+    assert int(refused.headers["retry-after"]) > 0
+    assert [server.driver.ask("GET", EVENTS).status for _ in range(2)] == [200, 200]

@@ -82,6 +82,16 @@ def test_a_forked_copy_has_nothing_to_end(
     scan_queue.shut_down(app)
 
 
+def test_a_silent_stream_shows_that_it_is_alive(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With comments, by which a server finds out that nobody listens any more."""
+    monkeypatch.setattr(flask_app.scan_queue, "HEARTBEAT", 0.0)
+    service = ScanQueueService(FakeScanner())
+    stream = flask_app.scan_queue.events(service, service.revision)
+    assert [next(stream) for _ in range(3)] == ["retry: 2000\n\n", ": ping\n\n", ": ping\n\n"]
+    service.shutdown()
+    assert list(stream) == []
+
+
 def test_the_extension_works_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The file, as it is, under another name in another application."""
     shutil.copy(str(flask_app.scan_queue.__file__), tmp_path / "copied_extension.py")

@@ -1,5 +1,6 @@
 """The media library behind the servers: its names, its files, and its settings."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -80,7 +81,7 @@ def test_the_queue_may_be_in_memory(tmp_path: Path) -> None:
     environment = {
         "MEDIASERVER_TOKEN": "x",
         "MEDIASERVER_DATA": str(tmp_path),
-        "MEDIASERVER_FOLDERS": f"{tmp_path / 'a'}:{tmp_path / 'b'}",
+        "MEDIASERVER_FOLDERS": os.pathsep.join([str(tmp_path / "a"), str(tmp_path / "b")]),
         "MEDIASERVER_STORE": "memory",
     }
     settings = settings_from_environment(environment)
