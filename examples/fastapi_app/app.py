@@ -97,7 +97,7 @@ class Guard:
         request = Request(scope)
         client = request.client.host if request.client else ""
         refusal = self._access.refuse(
-            request.method, request.url.path, request.headers, request.cookies, client
+            request.method, scope["path"], request.headers, request.cookies, client
         )
         answer = problem(*refusal) if refusal else self._app
         await answer(scope, receive, protect)

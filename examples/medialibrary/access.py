@@ -90,21 +90,24 @@ class Access:
 
         Args:
             method: GET, POST and so on.
-            path: What is asked for; only what is below `/api/` is guarded.
+            path: What is asked for, percent-decoded; whatever has `/api/` in it is guarded, so that
+                it does not matter what a proxy has put in front.
             headers: The headers of the request.
             cookies: Its cookies.
             client: Who asks: the address, say.
         """
-        if not path.startswith("/api/"):
+        if "/api/" not in path:
             return None
+        is_known = self._is_known(headers, cookies)
         if method != "GET":
             if is_cross_site(headers):
                 return Refusal(HTTPStatus.FORBIDDEN, "the request comes from another site", {})
-            if not self._limiter.hit(self._rate, client):
-                reset = self._limiter.get_window_stats(self._rate, client).reset_time
+            counter = (client, str(is_known))  # strangers use up no known client's share
+            if not self._limiter.hit(self._rate, *counter):
+                reset = self._limiter.get_window_stats(self._rate, *counter).reset_time
                 wait = {"Retry-After": str(max(1, ceil(reset - time.time())))}
                 return Refusal(HTTPStatus.TOO_MANY_REQUESTS, "too many requests", wait)
-        if path != SESSION_PATH and not self._is_known(headers, cookies):
+        if not is_known and not path.endswith(SESSION_PATH):
             scheme = {"WWW-Authenticate": "Bearer"}
             return Refusal(HTTPStatus.UNAUTHORIZED, "show the token", scheme)
         length = headers.get("Content-Length") or ""

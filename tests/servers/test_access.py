@@ -45,6 +45,16 @@ def test_without_the_token_nothing_is_answered(server: Server, method: str, path
     assert not server.service.is_paused
 
 
+def test_there_is_no_way_around_the_guard(server: Server) -> None:
+    """Neither by the way that an address is written, nor by the name of the host."""
+    for path in ("//api/scan-tasks", "/%61pi/scan-tasks", "/x/../api/scan-tasks"):
+        answer = server.driver.ask("GET", path, headers={})
+        assert answer.status in (308, 401, 404), path
+    for host in ("a/b", "a?b", "a#b", "a/b?"):
+        answer = server.driver.ask("GET", "/api/scan-tasks", headers={"Host": host})
+        assert answer.status in (400, 401), host
+
+
 def test_the_page_needs_no_token(server: Server) -> None:
     """It is there to ask for it, and runs nothing but its own scripts."""
     answer = server.driver.ask("GET", "/", headers={})
@@ -124,6 +134,8 @@ def test_who_asks_too_often_has_to_wait(make_server: ServerMaker) -> None:
     server = make_server(rate="2/hour")
     server.scanner.hold()
     assert [server.driver.ask("POST", SCAN).status for _ in range(2)] == [202, 200]
+    strangers = [server.driver.ask("POST", SCAN, headers={}).status for _ in range(3)]
+    assert strangers == [401, 401, 429]  # they have a share of their own
     for headers in (BEARER, {}):
         answer = server.driver.ask("POST", SCAN, headers=headers)
         assert answer.problem() == (429, "about:blank")

@@ -118,6 +118,17 @@ def test_a_start_that_fails_is_an_error() -> None:
         asyncio.run(serve())
 
 
+def test_a_proxy_may_put_something_in_front(settings: Settings) -> None:
+    """What it puts there opens no door, and is part of the addresses that are answered."""
+    app = create_app(settings, ScanQueueService(FakeScanner()))
+    with TestClient(app, root_path="/media") as client:
+        assert client.get("/media/api/scan-tasks").status_code == 401
+        answer = client.post("/media/api/libraries/1/scan", headers=BEARER)
+        assert answer.headers["Location"] == f"/media/api/scan-tasks/{answer.json()['task']['id']}"
+        session = client.post("/media/api/session", json={"token": TOKEN})
+        assert session.status_code == 204
+
+
 def test_openapi_has_the_models_and_the_errors(settings: Settings) -> None:
     """Types for clients to be made from, two ways to show the token, and problem details."""
     schema: dict[str, Any] = create_app(evolve(settings, store="memory")).openapi()
