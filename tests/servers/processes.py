@@ -40,12 +40,12 @@ class Server:
     def __init__(self, process: subprocess.Popen[str], address: str, log: str) -> None:
         self.process = process
         self.log = log
-        self._address = address
+        self.address = address
 
     def ask(self, method: str, path: str, json: Json = None) -> Json:
         """Return the answer to a request; each has a connection of its own."""
         answer = httpx2.request(
-            method, self._address + path, headers=BEARER, json=json, timeout=PATIENCE
+            method, self.address + path, headers=BEARER, json=json, timeout=PATIENCE
         )
         assert answer.is_success, answer.text
         return answer.json()
@@ -59,7 +59,7 @@ class Server:
         """Yield the tasks of the event stream; it must end whole, and not be cut off."""
         with httpx2.stream(
             "GET",
-            f"{self._address}/api/scan-tasks/events?after={after}",
+            f"{self.address}/api/scan-tasks/events?after={after}",
             headers=BEARER,
             timeout=PATIENCE,
         ) as stream:

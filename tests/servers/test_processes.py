@@ -1,15 +1,17 @@
 """Real servers: stopped in the middle of a scan, killed, and several processes on one queue."""
 
 import os
+import re
 import signal
 import sys
 from pathlib import Path
 from uuid import UUID
 
+import httpx2
 import pytest
 
 from scanqueue import ScanQueueService, SQLiteStore, TaskResult, TaskStatus
-from tests.servers.drivers import Json
+from tests.servers.drivers import BEARER, Json
 from tests.servers.processes import FASTAPI, FLASK, GUNICORN, GUNICORN_ASGI, PATIENCE, serving
 
 if sys.platform == "win32":
@@ -70,6 +72,18 @@ def test_a_server_that_is_stopped_loses_nothing(folder: Path, module: tuple[str,
         assert tasks[0].attempt >= 2  # a worker that is told later may have taken it over
         assert [task.result for task in tasks] == [TaskResult(added_count=FILES)] * 2
         server.stop()
+
+
+@pytest.mark.parametrize("module", [FLASK, FASTAPI], ids=["flask", "uvicorn"])
+def test_without_a_token_one_is_made_up(folder: Path, module: tuple[str, ...]) -> None:
+    """And told to the person who has started the server, and to nobody else."""
+    with serving(folder, *module, token="") as server:
+        made_up = re.search(r"The token, until the server stops: (\S+)", server.log)
+        assert made_up is not None
+        path = f"{server.address}/api/libraries"
+        assert httpx2.get(path, headers=BEARER).status_code == 401
+        headers = {"Authorization": f"Bearer {made_up[1]}"}
+        assert len(httpx2.get(path, headers=headers).json()) == 2
 
 
 def test_workers_share_one_queue(folder: Path) -> None:
