@@ -2,6 +2,7 @@
 
 import asyncio
 import mimetypes
+import re
 import shutil
 import signal
 from collections.abc import AsyncIterator, Iterator
@@ -15,12 +16,15 @@ from attrs import evolve
 from blockbuster import BlockBuster, BlockingError, blockbuster_ctx
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 import fastapi_app.scan_queue
 from fastapi_app.app import create_app
 from fastapi_app.scan_queue import routes, running
+from fastapi_app.scan_queue.models import ScanRequest
 from medialibrary import Settings
-from scanqueue import QueueClosedError, ScanQueueService
+from scanqueue import QueueClosedError, ScanQueueService, ScanScope
 from scanqueue.aio import AsyncScanQueue
 from scanqueue.testing import FakeScanner
 from tests.servers.drivers import BEARER, TOKEN
@@ -144,6 +148,23 @@ def test_openapi_has_the_models_and_the_errors(settings: Settings) -> None:
         assert "application/problem+json" in operation["responses"]["4XX"]["content"]
         assert "422" not in operation["responses"]
     assert len(operations) == 12
+
+
+@given(st.text("a./\0\n", max_size=8))
+@example("..")
+@example("../a")
+@example("a/..")
+@example("...")
+@example("..a/.../..\n")
+def test_openapi_knows_which_paths_are_taken(path: str) -> None:
+    """The pattern says what the scope does."""
+    schema = ScanRequest.model_json_schema()["properties"]["paths"]["items"]
+    try:
+        ScanScope(paths=[path])
+        is_taken = True
+    except ValueError:
+        is_taken = False
+    assert bool(re.search(schema["pattern"].replace("$", r"\Z"), path)) is is_taken
 
 
 def test_the_router_works_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

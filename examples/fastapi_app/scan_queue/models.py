@@ -6,11 +6,24 @@ The fields are those of `scanqueue.wire`, whose dicts are checked against these 
 from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, StrictBool
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    StrictBool,
+    WithJsonSchema,
+)
 
 from scanqueue import EndReason, ScanScope, SubmitOutcome, TaskStatus, WhenRunning
 
 Priority = Literal["low", "normal", "high"]
+
+_PART = r"(?:[^/.\x00][^/\x00]*|\.|\.[^/.\x00][^/\x00]*|\.\.[^/\x00]+)"  # anything but ".."
+Path = Annotated[
+    str, WithJsonSchema({"type": "string", "pattern": rf"^(?:{_PART}(?:/{_PART}?)*)?$"})
+]
+"""What `ScanScope` takes as a path, for readers of OpenAPI; the check is its own."""
 
 
 def check_paths(paths: list[str]) -> list[str]:
@@ -28,7 +41,7 @@ class ScanRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    paths: Annotated[list[str], AfterValidator(check_paths)] = []
+    paths: Annotated[list[Path], AfterValidator(check_paths)] = []
     """Relative POSIX paths inside the library; none: all of it."""
     deep: StrictBool = False
     """Whether to read everything again, not just what changed."""
