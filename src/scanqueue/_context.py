@@ -108,6 +108,9 @@ class LiveContext:
         self._stopped = False
         self._closed = False
 
+    def __repr__(self) -> str:
+        return f"<ScanContext of library {self.library_id!r}, task {self.slot.task_id}>"
+
     # --- for the scanner ---
 
     @property
@@ -252,6 +255,7 @@ class LiveContext:
 
     def _scanned(self) -> int:
         """Return the sum of all counts, folding those that are over. Requires the lock."""
+        assert self._lock.locked()
         while self._retired:
             self._offset += self._counts.pop(self._retired.pop())
         return self._offset + sum(self._counts.values())

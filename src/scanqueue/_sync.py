@@ -96,6 +96,10 @@ class Mutex:
         """Release it."""
         self._lock.release()
 
+    def locked(self) -> bool:
+        """Return whether somebody holds it."""
+        return self._lock.locked()
+
     def __enter__(self) -> None:
         if not self._lock.acquire(False):  # by name it would cost twice as much
             barge(self._lock)

@@ -13,6 +13,7 @@ from uuid import UUID
 
 import attrs
 
+from scanqueue._frozen import FrozenMapping
 from scanqueue._scope import WHOLE_LIBRARY, ScanScope
 from scanqueue._text import MESSAGE_LIMIT, storable
 from scanqueue._validate import (
@@ -296,9 +297,9 @@ class QueueStats:
     """Whether the queue is paused."""
     oldest_pending_age: timedelta | None
     """How long ago the first of the pending tasks was submitted; None when there is none."""
-    submitted: Mapping[SubmitOutcome, int]
+    submitted: Mapping[SubmitOutcome, int] = attrs.field(converter=FrozenMapping)
     """Submissions to this service, by what they did."""
-    ended: Mapping[TaskStatus, int]
+    ended: Mapping[TaskStatus, int] = attrs.field(converter=FrozenMapping)
     """Tasks that this service ended, by how."""
-    reasons: Mapping[EndReason, int]
+    reasons: Mapping[EndReason, int] = attrs.field(converter=FrozenMapping)
     """Tasks that this service ended without completing, by why."""

@@ -23,9 +23,9 @@ README = (ROOT / "README.md").read_text("utf-8")
 
 
 def _documented() -> set[str]:
-    """Return the names that the pages of the reference have autodoc describe."""
+    """Return the names that the pages of the reference describe."""
     pages = "".join(path.read_text("utf-8") for path in (DOCS / "reference").glob("*.md"))
-    return set(re.findall(r"^\.\. auto\w+:: ([\w.]+)", pages, re.MULTILINE))
+    return set(re.findall(r"^\.\. (?:auto\w+|py:data):: ([\w.]+)", pages, re.MULTILINE))
 
 
 @pytest.mark.parametrize("name", scanqueue.__all__)
