@@ -183,7 +183,9 @@ def no_linger(monkeypatch: pytest.MonkeyPatch) -> None:
 def _leave_no_thread(
     request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[None]:
-    """See that no thread outlives its test."""
+    """See that no thread outlives its test, nor one of a test elsewhere that has just ended."""
+    for thread in threads():
+        join(thread)
     if "new_store" in request.fixturenames:
         request.getfixturevalue("new_store")  # whose files are to be removed after the shutdown
     monkeypatch.setattr(_pool, "LINGER", 0.01)

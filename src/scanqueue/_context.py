@@ -245,9 +245,9 @@ class LiveContext:
             self._closed = True
         self.progress()  # the last that counts
 
-    def wait(self, done: Callable[[], bool]) -> None:
-        """Wait until `done()`; whoever makes it so calls `wake`."""
-        self._desk.wait_in_scan(done, None)
+    def wait(self, done: Callable[[], bool], seconds: float | None = None) -> None:
+        """Wait until `done()`, at most so long by the clock; whoever makes it so calls `wake`."""
+        self._desk.wait_in_scan(done, seconds)
 
     def wake(self) -> None:
         """Have `wait` look again."""

@@ -102,8 +102,9 @@ def check_limit(value: object) -> int | None:
 
 def _within_64_bits(value: object) -> object:
     """Return the largest number instead of a larger one, and anything else as it is."""
-    is_number = isinstance(value, int) and not isinstance(value, bool)
-    return min(int.__index__(value), MAX_INT) if is_number else value
+    if isinstance(value, int) and not isinstance(value, bool):
+        return min(int.__index__(value), MAX_INT)
+    return value
 
 
 def check_optional_int(name: str, value: object, minimum: int = 0) -> int | None:

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -443,9 +444,9 @@ def test_a_file_system_without_shared_memory_is_refused(
     """Without a write-ahead log, readers and a writer would wait for each other."""
 
     class WithoutLog(sqlite3.Connection):
-        def execute(self, statement: str, values: Sequence[object] = ()) -> sqlite3.Cursor:  # type: ignore[override]
+        def execute(self, statement: str, values: Sequence[Any] = ()) -> sqlite3.Cursor:  # type: ignore[override]
             refuses = statement == "PRAGMA journal_mode = WAL" and path.exists()
-            return super().execute("PRAGMA journal_mode = DELETE" if refuses else statement, values)  # type: ignore[arg-type]
+            return super().execute("PRAGMA journal_mode = DELETE" if refuses else statement, values)
 
     monkeypatch.setattr(sqlite3, "connect", partial(sqlite3.connect, factory=WithoutLog))
     with pytest.raises(StoreError, match="cannot keep a write-ahead log on this file system"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import weakref
 from contextlib import suppress
-from logging import ERROR, getLogger
+from logging import ERROR, Logger, getLogger
 from typing import TYPE_CHECKING, Final, Literal
 
 from scanqueue import _forks, _sync
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = ["SQLiteStore"]
 
-logger = getLogger(__name__)
+logger: Logger = getLogger(__name__)
 
 _FORK_PATIENCE = 1.0
 """Seconds that a fork waits for transactions of other threads."""
