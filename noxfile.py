@@ -25,13 +25,14 @@ PYPROJECT = nox.project.load_toml("pyproject.toml")
 PYTHONS = nox.project.python_versions(PYPROJECT)
 PACKAGE: str = PYPROJECT["project"]["name"]
 
-# These tests start and kill processes, or run thousands of schedules of simulated threads; no
-# coverage is measured of them. They take as long as half of the others together, and run on the
-# oldest Python.
+# These tests start and kill processes, run thousands of schedules of simulated threads, or try
+# hundreds of requests; no coverage is measured of them. They take as long as half of the others
+# together, and run on the oldest Python.
 WITHOUT_PROCESSES = (
     *("--ignore", "tests/crash", "--ignore", "tests/faults", "--ignore", "tests/simulation"),
     *("--ignore", "tests/examples/test_durable.py"),
-    *("--ignore", "tests/examples/test_gunicorn_app.py"),
+    *("--ignore", "tests/servers/test_processes.py"),
+    *("--ignore", "tests/servers/test_schemathesis.py"),
 )
 
 _wheels: list[Path] = []  # the wheel of this run of nox, once it is built
@@ -102,7 +103,8 @@ def coverage(session: nox.Session) -> None:
     # nobody lets it go in the child.
     busy = "tests/service/test_fork.py::test_the_child_of_a_busy_queue_does_not_hang"
     args = ["--deselect", busy, *WITHOUT_PROCESSES]
-    for folder in ("benchmarks", "docs", "examples", "exhaustive"):  # the others test the same
+    # What these run, the others test.
+    for folder in ("benchmarks", "docs", "examples", "exhaustive", "servers"):
         args += ["--ignore", f"tests/{folder}"]
     session.run("coverage", "run", "-m", "pytest", *args, *session.posargs)
     session.run("coverage", "combine", "--quiet")
@@ -157,6 +159,14 @@ def demo(session: nox.Session) -> None:
     _install(session, "demo")
     # Ctrl-C is the example's to handle: give it time to cancel its scans.
     session.run("python", "examples/quickstart.py", *session.posargs, interrupt_timeout=30.0)
+
+
+@nox.session(default=False)
+def serve(session: nox.Session) -> None:
+    """Run an example server: ``nox -s serve -- flask_app --port 8000``, or ``fastapi_app``."""
+    _install(session, "servers")
+    with session.chdir("examples"):
+        session.run("python", "-m", *session.posargs, interrupt_timeout=30.0)
 
 
 @nox.session

@@ -14,12 +14,10 @@ import os
 import signal
 import sqlite3
 import sys
-import sysconfig
-from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from medialibrary import Catalogue, MediaScanner, printable
+from medialibrary import Catalogue, MediaScanner, name_libraries, python_folders
 from quickstart_display import Display
 from scanqueue import ScanQueueService, ScanScope, TaskPriority, TaskStatus
 
@@ -27,7 +25,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from typing import Self
 
-    from medialibrary import Library
     from scanqueue import LibraryId, ScanTask
 
 CATALOGUE = Path("~/.cache/scanqueue/quickstart.sqlite3").expanduser()
@@ -44,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         libraries = [catalogue.add_library(folder) for folder in options.folders]
     except (OSError, sqlite3.Error) as error:
         parser.error(f"cannot use the catalogue {options.catalogue}: {error}")
-    names = label(libraries)
+    names = name_libraries(libraries)
     scope = ScanScope(deep=options.deep)
 
     with (
@@ -108,16 +105,6 @@ class CtrlC:
         os._exit(130)
 
 
-def label(libraries: Iterable[Library]) -> dict[LibraryId, str]:
-    """Return what to call each library: the name of its folder, or the whole path if need be."""
-    folders = {library.id: library.folder for library in libraries}
-    used = Counter(folder.name for folder in folders.values())
-    return {
-        library_id: printable(folder.name if used[folder.name] == 1 and folder.name else folder)
-        for library_id, folder in folders.items()
-    }
-
-
 def make_parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
     parser = argparse.ArgumentParser(
@@ -157,18 +144,6 @@ def positive(text: str) -> int:
     if number < 1:
         raise ValueError(text)
     return number
-
-
-def python_folders() -> list[Path]:
-    """Return folders that every machine with a Python has."""
-    standard_library = Path(sysconfig.get_path("stdlib"))
-    packages = ("asyncio", "email", "encodings", "importlib", "json", "unittest")
-    folders = [
-        standard_library,
-        *(standard_library / package for package in packages),
-        Path(sysconfig.get_path("purelib")),
-    ]
-    return [folder for folder in folders if folder.is_dir()]
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from collections import Counter
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -89,6 +90,17 @@ class Catalogue:
             ).fetchone()
         return Library(library_id, Path(real))
 
+    def libraries(self) -> list[Library]:
+        """Return all libraries, in the order in which they were added."""
+        with self._transaction() as database:
+            rows = database.execute("SELECT id, folder FROM library ORDER BY id").fetchall()
+        return [Library(library_id, Path(os.fsdecode(folder))) for library_id, folder in rows]
+
+    def find_library(self, text: str) -> int | None:
+        """Return the id that a part of an address names, or None if there is no such library."""
+        ids = [library.id for library in self.libraries()]
+        return next((library_id for library_id in ids if str(library_id) == text), None)
+
     def library(self, library_id: LibraryId) -> Library:
         """Return a library.
 
@@ -114,6 +126,25 @@ class Catalogue:
             ).fetchall()
         files = (MediaFile(os.fsdecode(path), *rest) for path, *rest in rows)
         return {file.path: file for file in files}
+
+    def search(self, text: str, limit: int) -> list[tuple[int, MediaFile]]:
+        """Return files that have a text in their path, title, artist or album.
+
+        Args:
+            text: What to look for; capital letters of the alphabet are as good as small ones.
+            limit: Return at most this many.
+
+        Returns:
+            The id of the library of each, and the file.
+        """
+        with self._transaction() as database:
+            rows = database.execute(
+                "SELECT * FROM file WHERE instr(lower(CAST(path AS TEXT)), :text)"
+                " OR instr(lower(title), :text) OR instr(lower(artist), :text)"
+                " OR instr(lower(album), :text) ORDER BY library_id, path LIMIT :limit",
+                {"text": text.lower(), "limit": limit},
+            ).fetchall()
+        return [(row[0], MediaFile(os.fsdecode(row[1]), *row[2:])) for row in rows]
 
     def save(
         self, library_id: LibraryId, changed: Iterable[MediaFile], removed: Iterable[str]
@@ -143,6 +174,16 @@ class Catalogue:
             database.execute("BEGIN IMMEDIATE")
             with database:  # commits, or rolls back on an exception
                 yield database
+
+
+def name_libraries(libraries: Iterable[Library]) -> dict[LibraryId, str]:
+    """Return what to call each library: the name of its folder, or the whole path if need be."""
+    folders = {library.id: library.folder for library in libraries}
+    used = Counter(folder.name for folder in folders.values())
+    return {
+        library_id: printable(folder.name if used[folder.name] == 1 and folder.name else folder)
+        for library_id, folder in folders.items()
+    }
 
 
 def printable(path: str | os.PathLike[str]) -> str:

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import quickstart
+from medialibrary import python_folders
 from tests.examples.audio import write_flac, write_mp3, write_wav
 
 if sys.platform == "win32":
@@ -255,7 +256,7 @@ def test_catalogue_that_is_none_is_refused(demo: Quickstart, music: Path) -> Non
 
 def test_default_folders_are_real() -> None:
     """Every machine has something to scan."""
-    folders = quickstart.python_folders()
+    folders = python_folders()
     assert len(folders) > 1
     assert all(folder.is_dir() for folder in folders)
 

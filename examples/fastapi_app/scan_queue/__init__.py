@@ -1,0 +1,27 @@
+"""Puts a scan queue, with its HTTP API, into a FastAPI application.
+
+This folder is made to be copied into yours as it is:
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI):
+        service = ScanQueueService(scanner, store=SQLiteStore("queue.sqlite3"))
+        async with running(service, find_library) as scan_queue:
+            yield {"scan_queue": scan_queue}
+
+    app = FastAPI(lifespan=lifespan, exception_handlers=EXCEPTION_HANDLERS)
+    app.include_router(router, prefix="/api")
+"""
+
+from .lifespan import ScanQueue, running
+from .problems import EXCEPTION_HANDLERS, PROBLEMS, problem, require_json
+from .routes import router
+
+__all__ = [
+    "EXCEPTION_HANDLERS",
+    "PROBLEMS",
+    "ScanQueue",
+    "problem",
+    "require_json",
+    "router",
+    "running",
+]

@@ -1,0 +1,93 @@
+"""From the start of the server to its stop."""
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from functools import partial
+from threading import current_thread, main_thread
+from types import FrameType
+from typing import Any
+
+from scanqueue import LibraryId, ScanQueueService
+from scanqueue.aio import AsyncScanQueue
+
+
+class ScanQueue:
+    """The queue of an application, in the state that its lifespan yields.
+
+    Args:
+        queue: The queue.
+        find_library: Called on a thread with what an address says; returns the library's id, or
+            None.
+        max_streams: How many event streams may be open.
+    """
+
+    def __init__(
+        self,
+        queue: AsyncScanQueue,
+        find_library: Callable[[str], LibraryId | None],
+        max_streams: int,
+    ) -> None:
+        self.queue = queue
+        self.find_library = find_library
+        self.streams_left = max_streams
+
+
+@asynccontextmanager
+async def running(
+    service: ScanQueueService,
+    find_library: Callable[[str], LibraryId | None],
+    *,
+    max_streams: int = 1000,
+    timeout: float = 5.0,  # noqa: ASYNC109 - the service's, by its clock
+) -> AsyncIterator[ScanQueue]:
+    """Start a queue, and shut it down when the server stops.
+
+    Args:
+        service: The queue, not started yet.
+        find_library: Called with what an address says; returns the library's id, or None.
+        max_streams: How many event streams a process holds open.
+        timeout: How long the end waits for scanners that do not stop, in seconds.
+    """
+    queue = AsyncScanQueue(service)
+    shut_down = partial(queue.shutdown, timeout, interrupt_running=True)
+    try:
+        await queue.start()
+        with called_on_stop(shut_down):
+            yield ScanQueue(queue, find_library, max_streams)
+    finally:
+        await shut_down()
+
+
+@contextmanager
+def called_on_stop(shut_down: Callable[[], Any]) -> Iterator[None]:
+    """Call a coroutine function as soon as a signal tells the server to stop.
+
+    The lifespan ends when all connections are closed, and an event stream is closed when the queue
+    ends. So the queue must not wait for the lifespan.
+    """
+    if current_thread() is not main_thread():  # a test client's: no signal comes here
+        yield
+        return
+    loop = asyncio.get_running_loop()
+    begun = set[asyncio.Task[Any]]()  # or nobody would hold them
+
+    def begin() -> None:
+        begun.add(asyncio.ensure_future(shut_down()))
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        loop.call_soon_threadsafe(begin)
+        handlers[number](number, frame)
+
+    found = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    handlers: dict[int, Callable[[int, FrameType | None], Any]] = {
+        number: handler for number, handler in found.items() if callable(handler)
+    }
+    for number in handlers:
+        signal.signal(number, handle)
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)

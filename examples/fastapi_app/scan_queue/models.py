@@ -1,0 +1,137 @@
+"""The JSON of the scan queue, as OpenAPI shows it.
+
+The fields are those of `scanqueue.wire`, whose dicts are checked against these models.
+"""
+
+from typing import Annotated, Literal
+from uuid import UUID
+
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    StrictBool,
+    WithJsonSchema,
+)
+
+from scanqueue import EndReason, ScanScope, SubmitOutcome, TaskStatus, WhenRunning
+
+Priority = Literal["low", "normal", "high"]
+
+_PART = r"(?:[^/.\x00][^/\x00]*|\.|\.[^/.\x00][^/\x00]*|\.\.[^/\x00]+)"  # anything but ".."
+Path = Annotated[
+    str, WithJsonSchema({"type": "string", "pattern": rf"^(?:{_PART}(?:/{_PART}?)*)?$"})
+]
+"""What `ScanScope` takes as a path, for readers of OpenAPI; the check is its own."""
+
+
+def check_paths(paths: list[str]) -> list[str]:
+    """Return paths that are inside of a library.
+
+    Raises:
+        ValueError: One is not.
+    """
+    ScanScope(paths=paths)
+    return paths
+
+
+class ScanRequest(BaseModel):
+    """What to scan of a library."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    paths: Annotated[list[Path], AfterValidator(check_paths)] = []
+    """Relative POSIX paths inside the library; none: all of it."""
+    deep: StrictBool = False
+    """Whether to read everything again, not just what changed."""
+    when_running: WhenRunning = WhenRunning.JOIN
+    """Whether a running scan will do."""
+
+
+class Scope(BaseModel):
+    """What is scanned of a library."""
+
+    paths: list[str]
+    deep: bool
+
+
+class Progress(BaseModel):
+    """How far a scan has come."""
+
+    scanned_paths: int
+    total_paths: int | None
+    message: str | None
+
+
+class Result(BaseModel):
+    """What a scan found."""
+
+    added_count: int
+    updated_count: int
+    removed_count: int
+    failed_count: int
+
+
+class Task(BaseModel):
+    """One request to scan one library."""
+
+    id: UUID
+    library_id: int | str
+    priority: Priority
+    status: TaskStatus
+    scope: Scope
+    created_at: AwareDatetime
+    started_at: AwareDatetime | None
+    completed_at: AwareDatetime | None
+    progress: Progress
+    result: Result | None
+    error: str | None
+    reason: EndReason | None
+    attempt: int
+    interruptions: int
+    holds_slot: bool
+    revision: int
+
+
+class TaskLists(BaseModel):
+    """The tasks of the queue at one moment, and the revision to follow them from."""
+
+    revision: int
+    running: list[Task]
+    pending: list[Task]
+    history: list[Task]
+
+
+class Submission(BaseModel):
+    """What a request for a scan did."""
+
+    task: Task
+    outcome: SubmitOutcome
+
+
+class Stats(BaseModel):
+    """The queue in numbers."""
+
+    pending: int
+    running: int
+    completed: int
+    failed: int
+    cancelled: int
+    stopping: int
+    workers: int
+    busy_workers: int
+    paused: bool
+    oldest_pending_age: float | None
+    submitted: dict[SubmitOutcome, int]
+    ended: dict[TaskStatus, int]
+    reasons: dict[EndReason, int]
+
+
+class Problem(BaseModel):
+    """What went wrong (RFC 9457); some types have more members."""
+
+    type: str
+    title: str
+    status: int
+    detail: str | None = None

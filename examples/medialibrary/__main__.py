@@ -1,0 +1,29 @@
+"""The process that scans, where the web server's processes only submit and look.
+
+    MEDIASERVER_TOKEN=... python -m medialibrary
+
+It works on the queue of `MEDIASERVER_DATA`, until it gets SIGTERM or Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import signal
+from threading import Event
+
+from medialibrary import settings_from_environment
+
+
+def main() -> None:
+    """Scan what the others submit."""
+    settings = settings_from_environment()
+    stop = Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    with settings.make_service(settings.open_catalogue()) as queue:
+        print(f"scanning what is submitted to {settings.data}", flush=True)
+        stop.wait()
+        queue.shutdown(timeout=5, interrupt_running=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,109 @@
+"""What a media server is made of, as the environment says."""
+
+from __future__ import annotations
+
+import os
+import sysconfig
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from attrs import Factory, field, frozen, validators
+
+from medialibrary.catalogue import Catalogue
+from medialibrary.scanner import MediaScanner
+from scanqueue import MemoryStore, ScanQueueService, SQLiteStore
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+PAGE = Path(__file__).with_name("static")
+"""The folder of the page that the servers show."""
+DATA = "~/.cache/scanqueue/mediaserver"
+
+
+@frozen(kw_only=True)
+class Settings:
+    """How a media server is set up; each has a variable in the environment.
+
+    Raises:
+        ValueError: There is no token, or no such store.
+    """
+
+    token: str = field(validator=validators.min_len(1), repr=False)
+    """`MEDIASERVER_TOKEN`: what clients have to show."""
+    data: Path
+    """`MEDIASERVER_DATA`: the folder of the queue and the catalogue."""
+    folders: list[Path] = Factory(list)
+    """`MEDIASERVER_FOLDERS`: what to serve as libraries, with `:` in between (`;` on Windows)."""
+    store: str = field(default="sqlite", validator=validators.in_(("sqlite", "memory")))
+    """`MEDIASERVER_STORE`: `sqlite`, or `memory` for a queue that ends with its process."""
+    scans: int = 1
+    """`MEDIASERVER_SCANS`: how many libraries a process scans at a time; 0: others scan."""
+    pause: float = 0.0
+    """`MEDIASERVER_PAUSE`: seconds to wait at each file, to have something to watch."""
+    streams: int = 8
+    """`MEDIASERVER_STREAMS`: how many event streams a process holds open."""
+    rate: str = "120/minute"
+    """`MEDIASERVER_RATE`: how often a client may ask for anything but to look."""
+
+    def open_catalogue(self) -> Catalogue:
+        """Return the catalogue, with a library for each folder.
+
+        Raises:
+            OSError: The folder for it cannot be made.
+            sqlite3.Error: It cannot be used.
+        """
+        catalogue = Catalogue(self.data / "catalogue.sqlite3")
+        for folder in self.folders:
+            catalogue.add_library(folder)
+        return catalogue
+
+    def make_service(self, catalogue: Catalogue) -> ScanQueueService:
+        """Return the queue of this process, which nobody has started yet.
+
+        Raises:
+            ValueError: Nobody would scan: the store is in memory, and `scans` is 0.
+        """
+        scanner = MediaScanner(catalogue, pause=self.pause) if self.scans else None
+        in_file = self.store == "sqlite"
+        return ScanQueueService(
+            scanner,
+            store=SQLiteStore(self.data / "queue.sqlite3") if in_file else MemoryStore(),
+            workers=self.scans,
+            max_pending=1000,
+        )
+
+
+def settings_from_environment(environment: Mapping[str, str] = os.environ) -> Settings:
+    """Return the settings; without `MEDIASERVER_FOLDERS`, folders of this Python are libraries.
+
+    Raises:
+        ValueError: A variable is not as it should be, or there is no `MEDIASERVER_TOKEN`.
+    """
+
+    def read(name: str, default: str) -> str:
+        return environment.get(f"MEDIASERVER_{name}") or default
+
+    names = [name for name in read("FOLDERS", "").split(os.pathsep) if name]
+    return Settings(
+        token=read("TOKEN", ""),
+        data=Path(read("DATA", DATA)).expanduser(),
+        folders=[Path(name).expanduser() for name in names] or python_folders(),
+        store=read("STORE", "sqlite"),
+        scans=int(read("SCANS", "1")),
+        pause=float(read("PAUSE", "0")),
+        streams=int(read("STREAMS", "8")),
+        rate=read("RATE", "120/minute"),
+    )
+
+
+def python_folders() -> list[Path]:
+    """Return folders that every machine with a Python has."""
+    standard_library = Path(sysconfig.get_path("stdlib"))
+    packages = ("asyncio", "email", "encodings", "importlib", "json", "unittest")
+    folders = [
+        standard_library,
+        *(standard_library / package for package in packages),
+        Path(sysconfig.get_path("purelib")),
+    ]
+    return [folder for folder in folders if folder.is_dir()]

@@ -1,0 +1,190 @@
+"""Who is let in, and who is not."""
+
+import pytest
+
+from scanqueue import QueueFullError, ScanQueueError
+from tests.servers.conftest import Server, ServerMaker
+from tests.servers.drivers import BEARER, TOKEN, Json
+
+SCAN = "/api/libraries/1/scan"
+REQUESTS = [
+    ("POST", SCAN),
+    ("GET", "/api/scan-tasks"),
+    ("GET", "/api/scan-tasks/events"),
+    ("GET", "/api/scan-tasks/00000000-0000-0000-0000-000000000007"),
+    ("DELETE", "/api/scan-tasks/00000000-0000-0000-0000-000000000007"),
+    ("GET", "/api/scan-queue"),
+    ("POST", "/api/scan-queue/pause"),
+    ("POST", "/api/scan-queue/resume"),
+    ("GET", "/api/libraries"),
+    ("GET", "/api/files"),
+    ("GET", "/api/there-is-no-such-address"),
+]
+
+
+STRANGERS = [
+    {},
+    {"Authorization": "Bearer wrong"},
+    {"Authorization": "Bearer "},
+    {"Authorization": TOKEN},
+    {"Authorization": f"Basic {TOKEN}"},
+    {"Cookie": "mediaserver_session=wrong"},
+    {"Cookie": f"mediaserver_session={TOKEN}"},
+]
+
+
+@pytest.mark.parametrize(("method", "path"), REQUESTS)
+def test_without_the_token_nothing_is_answered(server: Server, method: str, path: str) -> None:
+    """401, whatever is asked for, and before anything looks at it."""
+    for headers in STRANGERS:
+        kind = {"Content-Type": "application/json"}
+        answer = server.driver.ask(method, path, headers=headers | kind, body=b"{")
+        assert answer.problem() == (401, "about:blank"), headers
+        assert answer.headers["www-authenticate"] == "Bearer"
+    assert server.service.list_tasks() == []
+    assert not server.service.is_paused
+
+
+def test_there_is_no_way_around_the_guard(server: Server) -> None:
+    """Neither by the way that an address is written, nor by the name of the host."""
+    for path in ("//api/scan-tasks", "/%61pi/scan-tasks", "/x/../api/scan-tasks"):
+        answer = server.driver.ask("GET", path, headers={})
+        assert answer.status in (308, 401, 404), path
+    for host in ("a/b", "a?b", "a#b", "a/b?"):
+        answer = server.driver.ask("GET", "/api/scan-tasks", headers={"Host": host})
+        assert answer.status in (400, 401), host
+
+
+def test_the_page_needs_no_token(server: Server) -> None:
+    """It is there to ask for it, and runs nothing but its own scripts."""
+    answer = server.driver.ask("GET", "/", headers={})
+    assert answer.status == 200
+    assert answer.headers["content-type"] == "text/html; charset=utf-8"
+    assert "default-src 'self'" in answer.headers["content-security-policy"]
+    for path in ("/there-is-no-such-file.js", "/..%2fsettings.py", "/../settings.py"):
+        assert server.driver.ask("GET", path, headers={}).problem()[0] == 404
+
+
+def test_the_page_exchanges_the_token_for_a_cookie(server: Server) -> None:
+    """The cookie is for the browser alone, and does not say the token."""
+    for token in ("wrong", "", f"{TOKEN} "):
+        answer = server.driver.ask("POST", "/api/session", json={"token": token}, headers={})
+        assert answer.problem() == (401, "about:blank")
+        assert "set-cookie" not in answer.headers
+    answer = server.driver.ask("POST", "/api/session", json={"token": TOKEN}, headers={})
+    assert (answer.status, answer.text) == (204, "")
+    cookie, *attributes = answer.headers["set-cookie"].split("; ")
+    assert {attribute.lower() for attribute in attributes} >= {
+        "httponly",
+        "path=/",
+        "samesite=strict",
+    }
+    assert TOKEN not in cookie
+    assert server.driver.ask("GET", "/api/libraries", headers={"Cookie": cookie}).status == 200
+    assert server.driver.ask("POST", SCAN, headers={"Cookie": cookie}).status == 202
+    gone = server.driver.ask("DELETE", "/api/session", headers={})
+    assert gone.status == 204
+    assert gone.headers["set-cookie"].startswith(
+        ('mediaserver_session="";', "mediaserver_session=;")
+    )
+
+
+def test_a_session_needs_a_token(server: Server) -> None:
+    """And nothing else."""
+    bodies: list[Json] = [{}, [], {"token": 1}, {"token": TOKEN, "user": "me"}]
+    for body in bodies:
+        answer = server.driver.ask("POST", "/api/session", json=body, headers={})
+        assert answer.problem() == (400, "urn:scanqueue:invalid-argument"), body
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Origin": "https://evil.example"},
+        {"Origin": "null"},
+        {"Origin": "http://[broken"},
+        {"Origin": "http://HOST.evil.example"},
+        {"Origin": "http://HOST:81"},
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Origin": "http://HOST", "Sec-Fetch-Site": "cross-site"},
+    ],
+    ids=str,
+)
+def test_another_site_may_only_look(server: Server, headers: dict[str, str]) -> None:
+    """403 although the token is right: a browser may have added it by itself."""
+    sent = {name: value.replace("HOST", server.driver.host) for name, value in headers.items()}
+    for method in ("POST", "DELETE", "PUT"):
+        for path in (SCAN, "/api/session"):
+            answer = server.driver.ask(method, path, headers=BEARER | sent)
+            assert answer.problem() == (403, "about:blank")
+    assert server.service.list_tasks() == []
+    assert server.driver.ask("GET", "/api/libraries", headers=BEARER | sent).status == 200
+
+
+def test_the_site_itself_may_ask(server: Server) -> None:
+    """By its own origin, whether it is called by http or https."""
+    for scheme in ("http", "https"):
+        headers = {"Origin": f"{scheme}://{server.driver.host}", "Sec-Fetch-Site": "same-origin"}
+        answer = server.driver.ask("POST", "/api/scan-queue/pause", headers=BEARER | headers)
+        assert answer.status == 200
+
+
+def test_who_asks_too_often_has_to_wait(make_server: ServerMaker) -> None:
+    """429, with how long; looking is free."""
+    server = make_server(rate="2/hour")
+    server.scanner.hold()
+    assert [server.driver.ask("POST", SCAN).status for _ in range(2)] == [202, 200]
+    strangers = [server.driver.ask("POST", SCAN, headers={}).status for _ in range(3)]
+    assert strangers == [401, 401, 429]  # they have a share of their own
+    for headers in (BEARER, {}):
+        answer = server.driver.ask("POST", SCAN, headers=headers)
+        assert answer.problem() == (429, "about:blank")
+        assert 0 < int(answer.headers["retry-after"]) <= 3600
+    assert server.driver.ask("GET", "/api/scan-tasks").status == 200
+
+
+def test_other_methods_are_405(server: Server) -> None:
+    """With those that there are."""
+    for path in ("/api/libraries", "/api/scan-tasks/events"):
+        answer = server.driver.ask("PUT", path)
+        assert answer.problem() == (405, "about:blank")
+        assert "GET" in answer.headers["allow"]
+
+
+def test_a_full_queue_says_when_to_come_again(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """429, with the limit. Nobody who asks by HTTP meets it, since all of that is urgent."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise QueueFullError(3)
+
+    monkeypatch.setattr(server.service, "submit", refuse)
+    answer = server.driver.ask("POST", SCAN)
+    assert answer.problem() == (429, "urn:scanqueue:queue-full")
+    assert answer.json()["max_pending"] == 3
+    assert int(answer.headers["retry-after"]) > 0
+
+
+def test_a_queue_that_is_shut_down_says_so(server: Server) -> None:
+    """503, and when to come again; looking goes on."""
+    server.service.shutdown(interrupt_running=True)
+    answer = server.driver.ask("POST", SCAN)
+    assert answer.problem() == (503, "urn:scanqueue:queue-closed")
+    assert int(answer.headers["retry-after"]) > 0
+    assert server.driver.ask("GET", "/api/scan-tasks").status == 200
+
+
+@pytest.mark.parametrize("error", [RuntimeError, ValueError, ScanQueueError])
+def test_a_crash_tells_nothing(
+    server: Server, monkeypatch: pytest.MonkeyPatch, error: type[Exception]
+) -> None:
+    """500; what went wrong is for the log."""
+
+    def crash() -> None:
+        raise error("the password is swordfish") if error is not ScanQueueError else error
+
+    monkeypatch.setattr(server.service, "stats", crash)
+    answer = server.driver.ask("GET", "/api/scan-queue")
+    assert answer.problem()[0] == 500
+    assert "swordfish" not in answer.text

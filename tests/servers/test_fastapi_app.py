@@ -1,0 +1,193 @@
+"""What is FastAPI's own: the lifespan, the event loop, and OpenAPI."""
+
+import asyncio
+import mimetypes
+import re
+import shutil
+import signal
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import pytest
+from attrs import evolve
+from blockbuster import BlockBuster, BlockingError, blockbuster_ctx
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+import fastapi_app.scan_queue
+from fastapi_app.app import create_app
+from fastapi_app.scan_queue import routes, running
+from fastapi_app.scan_queue.models import ScanRequest
+from medialibrary import Settings
+from scanqueue import QueueClosedError, ScanQueueService, ScanScope
+from scanqueue.aio import AsyncScanQueue
+from scanqueue.testing import FakeScanner
+from tests.servers.drivers import BEARER, TOKEN
+
+
+@pytest.fixture
+def blockbuster() -> Iterator[BlockBuster]:
+    """Have whatever blocks an event loop raise: files, sockets, databases, sleeps."""
+    mimetypes.init()  # which reads the table of the system, once in a process
+    with blockbuster_ctx() as blockbuster:
+        # A lock that is held for moments, without I/O, blocks nobody.
+        for name in ("threading.Lock.acquire", "threading.Lock.acquire_lock"):
+            blockbuster.functions[name].deactivate()
+        yield blockbuster
+
+
+def use(client: TestClient) -> None:
+    """Ask for everything that there is, and end with the event stream."""
+    task = client.post("/api/libraries/1/scan").json()["task"]
+    for path in ("libraries", "files", "scan-tasks", "scan-queue", f"scan-tasks/{task['id']}"):
+        assert client.get(f"/api/{path}").status_code == 200
+    assert client.get("/").status_code == 200
+    assert client.post("/api/session", json={"token": TOKEN}).status_code == 204
+    assert client.post("/api/scan-queue/pause").status_code == 200
+    assert client.post("/api/scan-queue/resume").status_code == 200
+    assert client.delete(f"/api/scan-tasks/{task['id']}").status_code in (200, 409)
+
+
+@pytest.mark.usefixtures("blockbuster")
+def test_nothing_blocks_the_event_loop(settings: Settings) -> None:
+    """With a queue in a file, and from the start to the end of the server."""
+    service = settings.make_service(settings.open_catalogue())
+    with TestClient(create_app(settings, service), headers=BEARER) as client:
+        use(client)
+        service.shutdown()
+        assert client.get("/api/scan-tasks/events").status_code == 200
+
+
+@pytest.mark.usefixtures("blockbuster")
+def test_what_blocks_the_event_loop_would_be_found(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such as a property of the queue, which asks the store on the spot."""
+
+    async def ask_on_the_spot(queue: AsyncScanQueue) -> int:
+        return queue.revision
+
+    monkeypatch.setattr(routes, "get_revision", ask_on_the_spot)
+    with (
+        TestClient(create_app(settings), headers=BEARER) as client,
+        pytest.raises(BlockingError),
+    ):
+        use(client)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_the_queue_before_the_server(number: signal.Signals) -> None:
+    """So that streams end, for which the server waits; its own handler is called, too."""
+    received: list[int] = []
+
+    def handle(number: int, _frame: FrameType | None) -> None:
+        received.append(number)
+
+    async def serve() -> None:
+        scanner = FakeScanner()
+        scanner.hold()
+        async with running(ScanQueueService(scanner), str) as here:
+            revision = here.queue.revision
+            task_id = await here.queue.submit_task("music")
+            signal.raise_signal(number)
+            states = [task async for task in here.queue.changes(revision)]
+            assert states[-1].id == task_id
+            assert states[-1].reason == "shutdown"
+            assert received == [number]
+            signal.raise_signal(number)  # an impatient one changes nothing
+
+    before = signal.signal(number, handle)
+    try:
+        asyncio.run(serve())
+        assert signal.getsignal(number) is handle
+    finally:
+        signal.signal(number, before)
+
+
+def test_a_start_that_fails_is_an_error() -> None:
+    """The lifespan is left, and the server with it."""
+
+    async def serve() -> None:
+        service = ScanQueueService(FakeScanner())
+        service.shutdown()
+        async with running(service, str):
+            pytest.fail("it has started")
+
+    with pytest.raises(QueueClosedError):
+        asyncio.run(serve())
+
+
+def test_a_proxy_may_put_something_in_front(settings: Settings) -> None:
+    """What it puts there opens no door, and is part of the addresses that are answered."""
+    app = create_app(settings, ScanQueueService(FakeScanner()))
+    with TestClient(app, root_path="/media") as client:
+        assert client.get("/media/api/scan-tasks").status_code == 401
+        answer = client.post("/media/api/libraries/1/scan", headers=BEARER)
+        assert answer.headers["Location"] == f"/media/api/scan-tasks/{answer.json()['task']['id']}"
+        session = client.post("/media/api/session", json={"token": TOKEN})
+        assert session.status_code == 204
+
+
+def test_openapi_has_the_models_and_the_errors(settings: Settings) -> None:
+    """Types for clients to be made from, two ways to show the token, and problem details."""
+    schema: dict[str, Any] = create_app(evolve(settings, store="memory")).openapi()
+    scan = schema["paths"]["/api/libraries/{library_id}/scan"]["post"]
+    for status in ("200", "202"):
+        shown = scan["responses"][status]["content"]["application/json"]["schema"]
+        assert shown == {"$ref": "#/components/schemas/Submission"}
+    assert {"HTTPBearer", "APIKeyCookie"} == {name for way in scan["security"] for name in way}
+    task = schema["components"]["schemas"]["Task"]["properties"]
+    assert task["created_at"] == {"format": "date-time", "title": "Created At", "type": "string"}
+    operations = [entry for path in schema["paths"].values() for entry in path.values()]
+    for operation in operations:
+        assert "application/problem+json" in operation["responses"]["4XX"]["content"]
+        assert "422" not in operation["responses"]
+    assert len(operations) == 12
+
+
+@given(st.text("a./\0\n", max_size=8))
+@example("..")
+@example("../a")
+@example("a/..")
+@example("...")
+@example("..a/.../..\n")
+def test_openapi_knows_which_paths_are_taken(path: str) -> None:
+    """The pattern says what the scope does."""
+    schema = ScanRequest.model_json_schema()["properties"]["paths"]["items"]
+    try:
+        ScanScope(paths=[path])
+        is_taken = True
+    except ValueError:
+        is_taken = False
+    assert bool(re.search(schema["pattern"].replace("$", r"\Z"), path)) is is_taken
+
+
+def test_the_router_works_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The folder, as it is, under another name in another application."""
+    source = Path(str(fastapi_app.scan_queue.__file__)).parent
+    shutil.copytree(source, tmp_path / "copied_router")
+    monkeypatch.syspath_prepend(tmp_path)
+    import copied_router  # type: ignore[import-not-found]
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[dict[str, Any]]:
+        service = ScanQueueService(FakeScanner())
+        async with copied_router.running(service, {"music": "music"}.get) as scan_queue:
+            yield {"scan_queue": scan_queue}
+
+    app = FastAPI(
+        lifespan=lifespan,
+        exception_handlers=copied_router.EXCEPTION_HANDLERS,
+    )
+    app.include_router(copied_router.router, prefix="/media")
+    with TestClient(app) as client:
+        answer = client.post("/media/libraries/music/scan")
+        assert answer.status_code == 202
+        assert answer.headers["Location"] == f"/media/scan-tasks/{answer.json()['task']['id']}"
+        refused = client.post("/media/libraries/films/scan")
+        assert refused.headers["Content-Type"] == "application/problem+json"

@@ -1,0 +1,113 @@
+"""What is Flask's own: an extension, application factories, and when the queue starts."""
+
+import atexit
+import shutil
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from attrs import evolve
+from flask import Flask
+
+import flask_app.scan_queue
+from flask_app.app import create_app, scan_queue
+from medialibrary import Settings
+from scanqueue import QueueClosedError, ScanQueueService
+from scanqueue.testing import FakeScanner
+from tests.servers.drivers import BEARER
+
+
+def test_making_an_application_starts_nothing(settings: Settings) -> None:
+    """No thread, and no file of the queue: the parent of a reloader or of workers makes one too."""
+    threads = set(threading.enumerate())
+    app = create_app(settings)
+    assert set(threading.enumerate()) <= threads  # those of other tests may end meanwhile
+    assert not scan_queue.service_of(app).is_started
+    assert [path.name for path in settings.data.iterdir()] == ["catalogue.sqlite3"]
+    scan_queue.shut_down(app)
+
+
+def test_the_first_request_starts_the_queue(settings: Settings) -> None:
+    """If nobody has before; one that is refused does not."""
+    app = create_app(settings, ScanQueueService(FakeScanner()))
+    client = app.test_client()
+    assert client.get("/api/scan-queue").status_code == 401
+    assert not scan_queue.service_of(app).is_started
+    assert client.get("/api/scan-queue", headers=BEARER).get_json()["workers"] == 1
+    scan_queue.shut_down(app)
+
+
+def test_applications_have_a_queue_each(settings: Settings) -> None:
+    """Two in one process, made by the same factory, know nothing of each other."""
+    apps = [create_app(evolve(settings, store="memory", scans=scans)) for scans in (1, 2)]
+    for app in apps:
+        scan_queue.start(app)
+    first, second = (app.test_client() for app in apps)
+    task = first.post("/api/libraries/1/scan", headers=BEARER).get_json()["task"]
+    path = f"/api/scan-tasks/{task['id']}"
+    assert first.get(path, headers=BEARER).status_code == 200
+    assert second.get(path, headers=BEARER).status_code == 404
+    scan_queue.shut_down(apps[0])
+    assert second.get("/api/scan-queue", headers=BEARER).get_json()["workers"] == 2
+    scan_queue.shut_down(apps[1])
+
+
+def test_the_end_of_the_interpreter_ends_the_queue(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is arranged once, however often the queue is started."""
+    arranged: list[tuple[Callable[[Flask], None], Flask]] = []
+    monkeypatch.setattr(atexit, "register", lambda *call: arranged.append(call))
+    app = create_app(settings, ScanQueueService(FakeScanner()))
+    scan_queue.start(app)
+    scan_queue.start(app)
+    ((function, argument),) = arranged
+    function(argument)
+    assert scan_queue.service_of(app).is_shut_down
+
+
+def test_a_forked_copy_has_nothing_to_end(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the parent arranged for the end is silent in a child, whose copy is closed."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise QueueClosedError
+
+    app = create_app(settings, ScanQueueService(FakeScanner()))
+    with monkeypatch.context() as patch:
+        patch.setattr(scan_queue.service_of(app), "shutdown", refuse)
+        scan_queue.shut_down(app)
+    scan_queue.shut_down(app)
+
+
+def test_a_silent_stream_shows_that_it_is_alive(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With comments, by which a server finds out that nobody listens any more."""
+    monkeypatch.setattr(flask_app.scan_queue, "HEARTBEAT", 0.0)
+    service = ScanQueueService(FakeScanner())
+    stream = flask_app.scan_queue.events(service, service.revision)
+    assert [next(stream) for _ in range(3)] == ["retry: 2000\n\n", ": ping\n\n", ": ping\n\n"]
+    service.shutdown()
+    assert list(stream) == []
+
+
+def test_the_extension_works_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file, as it is, under another name in another application."""
+    shutil.copy(str(flask_app.scan_queue.__file__), tmp_path / "copied_extension.py")
+    monkeypatch.syspath_prepend(tmp_path)
+    import copied_extension  # type: ignore[import-not-found]
+
+    app = Flask("elsewhere")
+    copy = copied_extension.ScanQueue()
+    with ScanQueueService(FakeScanner()) as service:
+        copy.init_app(app, service, {"music": "music"}.get, url_prefix="/media")
+        client = app.test_client()
+        answer = client.post("/media/libraries/music/scan")
+        assert answer.status_code == 202
+        assert answer.location == f"/media/scan-tasks/{answer.get_json()['task']['id']}"
+        refused = client.post("/media/libraries/films/scan")
+        assert refused.content_type == "application/problem+json"
+        refused = client.get("/media/scan-tasks?limit=x")
+        assert refused.content_type == "application/problem+json"
+        assert client.get("/nowhere").content_type != "application/problem+json"

@@ -1,0 +1,114 @@
+"""The media library behind the servers: its names, its files, and its settings."""
+
+import os
+from pathlib import Path
+
+import pytest
+from attrs import evolve
+
+from medialibrary import Settings, python_folders, settings_from_environment
+from scanqueue import MemoryStore, ScanQueueService, SQLiteStore
+from tests.examples.audio import write_flac
+from tests.servers.conftest import LIBRARIES, Server, ServerMaker
+from tests.servers.drivers import Json
+
+
+def test_libraries_have_an_id_and_a_name(server: Server) -> None:
+    """In order of their names, whatever is in these."""
+    libraries = server.driver.ask("GET", "/api/libraries").json()
+    assert libraries == [
+        {"id": 3, "name": LIBRARIES[2]},
+        {"id": 1, "name": "films"},
+        {"id": 2, "name": "Music"},
+    ]
+
+
+def test_what_was_found_can_be_searched_for(make_server: ServerMaker, settings: Settings) -> None:
+    """By path, title, artist and album, in capitals or not; nothing else is special."""
+    folder = settings.folders[1]
+    (folder / "Bach").mkdir()
+    write_flac(folder / "Bach" / "1.flac", title="Air", artist="J. S.")
+    (folder / "100%_.txt").touch()
+    (folder / "caf\udce9.txt").touch()
+    server = make_server()
+    service = settings.make_service(settings.open_catalogue())
+    service.submit_task(2)
+    service.run_pending()
+    service.shutdown()
+
+    def search(query: str) -> list[Json]:
+        found: list[Json] = server.driver.ask("GET", f"/api/files?{query}").json()
+        return found
+
+    (file,) = search("search=bACH")
+    assert file == {
+        "library_id": 2,
+        "path": "Bach/1.flac",
+        "size": (folder / "Bach" / "1.flac").stat().st_size,
+        "title": "Air",
+        "artist": "J. S.",
+        "album": None,
+        "seconds": 1.0,
+    }
+    assert search("search=air") == search("search=J.%20s") == [file]
+    assert [file["path"] for file in search("search=%25")] == ["100%_.txt"]
+    assert [file["path"] for file in search("search=_")] == ["100%_.txt"]
+    assert [file["path"] for file in search("search=caf")] == ["caf\\xe9.txt"]
+    assert len(search("")) == 3
+    assert len(search("limit=2")) == 2
+    assert search("search=nothing") == search("limit=0") == []
+
+
+def test_a_search_without_a_number_is_400(server: Server) -> None:
+    """The limit has a limit."""
+    for query in ("limit=x", "limit=-1", "limit=1001"):
+        answer = server.driver.ask("GET", f"/api/files?{query}")
+        assert answer.problem() == (400, "urn:scanqueue:invalid-argument"), query
+
+
+def test_without_settings_there_are_libraries(tmp_path: Path) -> None:
+    """The folders of this Python, with the queue in a file."""
+    settings = settings_from_environment(
+        {"MEDIASERVER_TOKEN": "x", "MEDIASERVER_DATA": str(tmp_path)}
+    )
+    assert settings.folders == python_folders()
+    assert len(settings.open_catalogue().libraries()) == len(python_folders()) > 1
+    assert isinstance(store_of(settings), SQLiteStore)
+
+
+def test_the_queue_may_be_in_memory(tmp_path: Path) -> None:
+    """By a setting, but not if nobody scans in this process."""
+    environment = {
+        "MEDIASERVER_TOKEN": "x",
+        "MEDIASERVER_DATA": str(tmp_path),
+        "MEDIASERVER_FOLDERS": os.pathsep.join([str(tmp_path / "a"), str(tmp_path / "b")]),
+        "MEDIASERVER_STORE": "memory",
+    }
+    settings = settings_from_environment(environment)
+    assert [library.folder.name for library in settings.open_catalogue().libraries()] == ["a", "b"]
+    assert isinstance(store_of(settings), MemoryStore)
+    with pytest.raises(ValueError, match="scanner must not be None"):
+        store_of(evolve(settings, scans=0))
+
+
+def store_of(settings: Settings) -> object:
+    """Return the store of the queue that the settings make."""
+    service: ScanQueueService = settings.make_service(settings.open_catalogue())
+    store = service._core.store
+    service.shutdown()
+    return store
+
+
+@pytest.mark.parametrize(
+    ("variables", "field"),
+    [
+        ({}, "token"),
+        ({"MEDIASERVER_TOKEN": ""}, "token"),
+        ({"MEDIASERVER_TOKEN": "x", "MEDIASERVER_STORE": "paper"}, "store"),
+        ({"MEDIASERVER_TOKEN": "x", "MEDIASERVER_SCANS": "many"}, "many"),
+    ],
+)
+def test_settings_that_make_no_sense_are_refused(variables: dict[str, str], field: str) -> None:
+    """First of all, that there is no token."""
+    with pytest.raises(ValueError, match=field):
+        settings_from_environment(variables)

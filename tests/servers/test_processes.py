@@ -1,0 +1,127 @@
+"""Real servers: stopped in the middle of a scan, killed, and several processes on one queue."""
+
+import os
+import re
+import signal
+import sys
+from pathlib import Path
+from uuid import UUID
+
+import httpx2
+import pytest
+
+from scanqueue import ScanQueueService, SQLiteStore, TaskResult, TaskStatus
+from tests.servers.drivers import BEARER, Json
+from tests.servers.processes import FASTAPI, FLASK, GUNICORN, GUNICORN_ASGI, PATIENCE, serving
+
+if sys.platform == "win32":
+    pytest.skip("signals of POSIX are the point", allow_module_level=True)
+
+FILES = 100
+SLOWLY = "0.25"
+"""Seconds at each file: a scan takes longer than the test that stops it."""
+DEADLINE = 10.0
+"""Seconds that a server has to stop, of which a queue needs some moments."""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder with two libraries."""
+    for name in ("books", "music"):
+        library = tmp_path / "libraries" / name
+        library.mkdir(parents=True)
+        for number in range(FILES):
+            (library / f"{number}.txt").touch()
+    return tmp_path
+
+
+def has_begun(task: Json) -> bool:
+    """Return whether some files are scanned."""
+    return bool(task["status"] == "running" and task["progress"]["scanned_paths"] > 0)
+
+
+def is_completed(task: Json) -> bool:
+    """Return whether a task is completed."""
+    return bool(task["status"] == "completed")
+
+
+@pytest.mark.parametrize(
+    "module",
+    [FLASK, FASTAPI, GUNICORN, GUNICORN_ASGI],
+    ids=["flask", "uvicorn", "gunicorn", "gunicorn-asgi"],
+)
+def test_a_server_that_is_stopped_loses_nothing(folder: Path, module: tuple[str, ...]) -> None:
+    """In the middle of a scan and of event streams: these end whole, it goes, and then goes on."""
+    with serving(folder, *module, pause=SLOWLY) as server:
+        ids = [server.scan(1), server.scan(2)]
+        server.follow_until(ids[0], has_begun)
+        streams = [server.follow() for _ in range(3)]
+        for stream in streams:
+            next(stream)  # it is open
+        server.process.send_signal(signal.SIGTERM)
+        assert server.process.wait(timeout=DEADLINE) in (0, -signal.SIGTERM)
+        for stream in streams:
+            assert list(stream)
+        assert "Traceback" not in server.process.communicate()[0]
+    with serving(folder, *module) as server:
+        # Nobody asks the server anything.
+        with ScanQueueService(None, store=SQLiteStore(folder / "data/queue.sqlite3")) as queue:
+            tasks = [queue.wait(UUID(task_id), timeout=PATIENCE) for task_id in ids]
+        assert [task.status for task in tasks] == [TaskStatus.COMPLETED] * 2
+        assert [task.interruptions for task in tasks] == [0, 0]
+        assert tasks[0].attempt >= 2  # a worker that is told later may have taken it over
+        assert [task.result for task in tasks] == [TaskResult(added_count=FILES)] * 2
+        server.stop()
+
+
+@pytest.mark.parametrize("module", [FLASK, FASTAPI], ids=["flask", "uvicorn"])
+def test_without_a_token_one_is_made_up(folder: Path, module: tuple[str, ...]) -> None:
+    """And told to the person who has started the server, and to nobody else."""
+    with serving(folder, *module, token="") as server:
+        made_up = re.search(r"The token, until the server stops: (\S+)", server.log)
+        assert made_up is not None
+        path = f"{server.address}/api/libraries"
+        assert httpx2.get(path, headers=BEARER).status_code == 401
+        headers = {"Authorization": f"Bearer {made_up[1]}"}
+        assert len(httpx2.get(path, headers=headers).json()) == 2
+
+
+def test_workers_share_one_queue(folder: Path) -> None:
+    """All of gunicorn's processes answer alike; the death of those that scan loses nothing."""
+    with serving(folder, *GUNICORN, pause=SLOWLY) as server:
+        pids = [int(server.read_log(r"Booting worker with pid: (\d+)")) for _ in range(3)]
+        task_id = server.scan(1)
+        server.follow_until(task_id, has_begun)
+        assert {server.scan(1) for _ in range(12)} == {task_id}
+        assert {server.ask("GET", "/api/scan-queue")["running"] for _ in range(12)} == {1}
+        for pid in pids:
+            os.kill(pid, signal.SIGKILL)
+        state = server.follow_until(task_id, lambda task: bool(task["attempt"] == 2))
+        assert state["interruptions"] == 1
+        server.stop()
+
+
+def test_web_workers_beside_one_that_scans(folder: Path) -> None:
+    """They submit and look; the scanner may come and go."""
+    with serving(folder, *GUNICORN, "--preload", scans="0") as server:
+        task_id = server.scan(2)
+        assert server.ask("GET", "/api/scan-queue")["workers"] == 0
+        with serving(folder, "medialibrary", pause=SLOWLY) as scanner:
+            server.follow_until(task_id, has_begun)
+            scanner.stop()
+            assert scanner.process.returncode == 0
+        assert server.ask("GET", f"/api/scan-tasks/{task_id}")["status"] == "pending"
+        with serving(folder, "medialibrary"):
+            state = server.follow_until(task_id, is_completed)
+        assert (state["attempt"], state["interruptions"]) == (2, 0)
+        server.stop()
+
+
+def test_a_reloader_starts_nothing_twice(folder: Path) -> None:
+    """The process that watches the files has no queue."""
+    run = ("flask", "--app", "flask_app.app:create_app", "run", "--debug", "--port", "0")
+    with serving(folder, *run) as server:
+        task_id = server.scan(1)
+        assert server.follow_until(task_id, is_completed)["attempt"] == 1
+        owners = [path for path in (folder / "data").iterdir() if "-owner-" in path.name]
+        assert len(owners) == 1
