@@ -1,5 +1,6 @@
 """Triggers in one process only: who runs them, and who comes next."""
 
+import threading
 from pathlib import Path
 from threading import Event
 
@@ -45,6 +46,7 @@ def test_one_runs_them_and_the_other_takes_over(tmp_path: Path) -> None:
     first, second = (OneProcess(tmp_path / "lock", [trigger], 0.05) for trigger in triggers)
     first.start()
     first.start()
+    assert [thread.name for thread in threading.enumerate()].count("triggers") == 1
     assert triggers[0].is_running.wait(10)
     second._stop = told = Told()
     second.start()

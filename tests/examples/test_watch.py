@@ -106,9 +106,9 @@ def test_what_changes_is_scanned(watched: Watched) -> None:
     assert (task.priority, task.scope.paths) == (TaskPriority.LOW, ("Bach",))
     (watched.root / "Bach" / "Motets" / "1.txt").rename(watched.root / "Bach" / "Motets" / "2.txt")
     assert watched.next_scan().scope.paths == ("Bach/Motets",)
-    watched.put("notes.txt")
-    assert watched.next_scan().scope.paths == ("notes.txt",)
-    assert watched.paths == {"Bach/Motets/2.txt", "notes.txt"}
+    watched.put("notes.swp")  # programmers would not look at it
+    assert watched.next_scan().scope.paths == ("notes.swp",)
+    assert watched.paths == {"Bach/Motets/2.txt", "notes.swp"}
 
 
 def test_a_name_that_is_no_text_has_the_library_scanned(watched: Watched) -> None:
