@@ -88,11 +88,17 @@ class FolderWatch:
                 try:
                     self._watch(library, changed)
                     self._stop.wait(self._look_every)
-                except (OSError, RuntimeError, UnicodeError) as error:
-                    # Too many folders for the system, or a name that is no text.
-                    logger.warning("cannot watch %s: %r", printable(library.folder), error)
-                    self._stop.wait(self._retry)
+                except (OSError, UnicodeError) as error:  # too many folders for the system, say
+                    self._wait_after(error, library)
+                except RuntimeError as error:  # a name is no text, which ends what watchfiles does
+                    self._wait_after(error, library)
+                    # If such events never cease, no watch lasts until something is submitted.
+                    self._submit(library, changed, self._now())
             self._submit(library, changed, math.inf)
+
+    def _wait_after(self, error: Exception, library: Library) -> None:
+        logger.warning("cannot watch %s: %r", printable(library.folder), error)
+        self._stop.wait(self._retry)
 
     def _watch(self, library: Library, changed: Debouncer) -> None:
         """Watch a folder for as long as it is the same, and there."""

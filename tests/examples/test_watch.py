@@ -120,6 +120,23 @@ def test_a_name_that_is_no_text_has_the_library_scanned(watched: Watched) -> Non
     assert watched.next_scan().scope.paths == ("notes.txt",)
 
 
+def test_names_that_are_no_text_cannot_keep_a_library_from_being_scanned(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many of them change all the time, so that no watch lasts."""
+
+    def fail(*_paths: Path, **_options: object) -> None:
+        raise RuntimeError("Unable to decode path")
+
+    monkeypatch.setattr(medialibrary.watch, "watch", fail)
+    with ScanQueueService(FakeScanner()) as queue:
+        changes = queue.changes()
+        watch = watch_over(queue, Library(1, tmp_path))
+        watch.start()
+        assert next(changes).scope == WHOLE
+        watch.stop()
+
+
 def test_a_folder_that_comes_back_is_scanned_and_watched(watched: Watched) -> None:
     """Another with its name, that is: the system goes on to watch the one that has gone."""
     watched.root.rename(watched.root.with_name("away"))
