@@ -131,7 +131,8 @@ def test_names_that_are_no_text_cannot_keep_a_library_from_being_scanned(
     monkeypatch.setattr(medialibrary.watch, "watch", fail)
     with ScanQueueService(FakeScanner()) as queue:
         changes = queue.changes()
-        watch = watch_over(queue, Library(1, tmp_path))
+        hasty = partial(Debouncer, longest=0.1)
+        watch = watch_over(queue, Library(1, tmp_path), debouncer=hasty)
         watch.start()
         assert next(changes).scope == WHOLE
         watch.stop()
