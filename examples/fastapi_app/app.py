@@ -47,11 +47,15 @@ def create_app(
     catalogue = settings.open_catalogue()
     access = Access(settings.token, settings.rate)
     scans = service or settings.make_service(catalogue)
+    triggers = settings.make_triggers(catalogue, scans)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[dict[str, Any]]:
         async with running(
-            scans, catalogue.find_library, max_streams=settings.streams
+            scans,
+            catalogue.find_library,
+            max_streams=settings.streams,
+            triggers=triggers,
         ) as scan_queue:
             yield {"scan_queue": scan_queue, "catalogue": catalogue, "access": access}
 

@@ -45,6 +45,7 @@ def create_app(settings: Settings | None = None, service: ScanQueueService | Non
     """
     settings = settings or settings_from_environment()
     media = Media(settings.open_catalogue(), Access(settings.token, settings.rate))
+    service = service or settings.make_service(media.catalogue)
 
     app = Flask(__name__, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
@@ -55,9 +56,10 @@ def create_app(settings: Settings | None = None, service: ScanQueueService | Non
     app.register_blueprint(site)
     scan_queue.init_app(
         app,
-        service or settings.make_service(media.catalogue),
+        service,
         media.catalogue.find_library,
         max_streams=settings.streams,
+        triggers=settings.make_triggers(media.catalogue, service),
     )
     return app
 

@@ -19,7 +19,7 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from http import HTTPStatus
 from threading import Semaphore
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from flask import Blueprint, Flask, Response, abort, current_app, jsonify, request, url_for
 from werkzeug.exceptions import HTTPException
@@ -53,6 +53,16 @@ HEARTBEAT = 15.0
 MAX_LIMIT = 1000
 
 
+class Triggers(Protocol):
+    """What submits scans by itself, such as a schedule; both may be called again."""
+
+    def start(self) -> None:
+        """Start; the queue is started."""
+
+    def stop(self) -> None:
+        """End; the queue is not shut down yet."""
+
+
 class ScanQueue:
     """The extension: each application has a queue of its own in `app.extensions`.
 
@@ -68,6 +78,7 @@ class ScanQueue:
         *,
         url_prefix: str = "/api",
         max_streams: int = 8,
+        triggers: Triggers | None = None,
     ) -> None:
         """Give an application a queue and its addresses.
 
@@ -77,8 +88,10 @@ class ScanQueue:
             find_library: Called with what an address says; returns the library's id, or None.
             url_prefix: What all addresses begin with.
             max_streams: How many event streams a process holds open, each with a thread.
+            triggers: What starts and ends with the queue.
         """
-        app.extensions["scan_queue"] = _Extension(service, find_library, Semaphore(max_streams))
+        streams = Semaphore(max_streams)
+        app.extensions["scan_queue"] = _Extension(service, find_library, streams, triggers)
         app.before_request(partial(self.start, app))
         app.register_blueprint(blueprint, url_prefix=url_prefix)
 
@@ -93,8 +106,11 @@ class ScanQueue:
         Call it where a process begins, after the fork, so that what was left by the last run goes
         on without a request.
         """
-        if not self.service_of(app).is_started:
-            self.service_of(app).start()
+        extension: _Extension = app.extensions["scan_queue"]
+        if not extension.service.is_started:
+            extension.service.start()
+            if extension.triggers is not None:
+                extension.triggers.start()
             atexit.register(self.shut_down, app)
 
     def shut_down(self, app: Flask, timeout: float = 5.0) -> None:
@@ -104,14 +120,18 @@ class ScanQueue:
             app: The application.
             timeout: How long to wait for scanners that do not stop, in seconds.
         """
+        extension: _Extension = app.extensions["scan_queue"]
+        if extension.triggers is not None:
+            extension.triggers.stop()
         with suppress(QueueClosedError):  # a forked child's copy
-            self.service_of(app).shutdown(timeout, interrupt_running=True)
+            extension.service.shutdown(timeout, interrupt_running=True)
 
 
 class _Extension(NamedTuple):
     service: ScanQueueService
     find_library: Callable[[str], LibraryId | None]
     streams: Semaphore
+    triggers: Triggers | None
 
 
 class InvalidArgument(ValueError):  # noqa: N818 - it says what happened
@@ -188,7 +208,7 @@ def cancel_task(task_id: UUID) -> ResponseReturnValue:
 @blueprint.get("/scan-tasks/events")
 def follow_tasks() -> ResponseReturnValue:
     """Stream the changes of all tasks as server-sent events, until the queue is shut down."""
-    service, _, streams = here()
+    service, streams = here().service, here().streams
     cursor = request.headers.get("Last-Event-ID") or request.args.get("after")
     with reading():
         after = service.revision if cursor is None else read_number(cursor)

@@ -19,9 +19,15 @@ def main() -> None:
     stop = Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
-    with settings.make_service(settings.open_catalogue()) as queue:
+    catalogue = settings.open_catalogue()
+    with settings.make_service(catalogue) as queue:
+        triggers = settings.make_triggers(catalogue, queue)
+        if triggers is not None:
+            triggers.start()
         print(f"scanning what is submitted to {settings.data}", flush=True)
         stop.wait()
+        if triggers is not None:
+            triggers.stop()
         queue.shutdown(timeout=5, interrupt_running=True)
 
 

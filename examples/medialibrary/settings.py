@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import sysconfig
+from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,9 +19,12 @@ from scanqueue import MemoryStore, ScanQueueService, SQLiteStore
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from medialibrary.triggers import OneProcess, Trigger
+
 PAGE = Path(__file__).with_name("static")
 """The folder of the page that the servers show."""
 DATA = "~/.cache/scanqueue/mediaserver"
+UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
 @frozen(kw_only=True)
@@ -45,6 +51,12 @@ class Settings:
     """`MEDIASERVER_STREAMS`: how many event streams a process holds open."""
     rate: str = "120/minute"
     """`MEDIASERVER_RATE`: how often a client may ask for anything but to look."""
+    every: timedelta | None = None
+    """`MEDIASERVER_EVERY`: how long after its last scan a library is scanned again, `6h` say."""
+    watch: bool = False
+    """`MEDIASERVER_WATCH`: 1 to watch the folders, and to scan what changes."""
+    quiet: float = 10.0
+    """`MEDIASERVER_QUIET`: seconds without a change after which a watched folder is scanned."""
 
     def open_catalogue(self) -> Catalogue:
         """Return the catalogue, with a library for each folder.
@@ -71,7 +83,33 @@ class Settings:
             store=SQLiteStore(self.data / "queue.sqlite3") if in_file else MemoryStore(),
             workers=self.scans,
             max_pending=1000,
+            # The schedule goes by what the history has.
+            history_retention=max(timedelta(days=1), 2 * (self.every or timedelta())),
         )
+
+    def make_triggers(self, catalogue: Catalogue, service: ScanQueueService) -> OneProcess | None:
+        """Return what submits scans by itself, not started yet, or None if nothing does.
+
+        Args:
+            catalogue: Its libraries of now are those that are scanned and watched.
+            service: Where to submit.
+        """
+        if self.every is None and not self.watch:
+            return None
+        # Only who uses them needs APScheduler, filelock and watchfiles.
+        from medialibrary.debouncer import Debouncer  # noqa: PLC0415
+        from medialibrary.schedule import Schedule  # noqa: PLC0415
+        from medialibrary.triggers import OneProcess  # noqa: PLC0415
+        from medialibrary.watch import FolderWatch  # noqa: PLC0415
+
+        libraries = catalogue.libraries()
+        triggers: list[Trigger] = []
+        if self.every is not None:
+            triggers.append(Schedule(service, [library.id for library in libraries], self.every))
+        if self.watch:
+            debouncer = partial(Debouncer, quiet=self.quiet)
+            triggers.append(FolderWatch(service, libraries, ignored=self.data, debouncer=debouncer))
+        return OneProcess(self.data / "triggers.lock", triggers)
 
 
 def settings_from_environment(environment: Mapping[str, str] = os.environ) -> Settings:
@@ -94,7 +132,23 @@ def settings_from_environment(environment: Mapping[str, str] = os.environ) -> Se
         pause=float(read("PAUSE", "0")),
         streams=int(read("STREAMS", "8")),
         rate=read("RATE", "120/minute"),
+        every=read_duration(every) if (every := read("EVERY", "")) else None,
+        watch=bool(int(read("WATCH", "0"))),
+        quiet=float(read("QUIET", "10")),
     )
+
+
+def read_duration(text: str) -> timedelta:
+    """Return a duration as people write it: `30m`, `6h`, `7d`.
+
+    Raises:
+        ValueError: It is none, or no time at all.
+    """
+    found = re.fullmatch(r"([1-9][0-9]{0,3})([smhd])", text)
+    if found is None:
+        message = f"{text!r}: must be a number with s, m, h or d behind it, such as 6h"
+        raise ValueError(message)
+    return timedelta(**{UNITS[found[2]]: int(found[1])})
 
 
 def python_folders() -> list[Path]:

@@ -4,6 +4,7 @@ import os
 import re
 import signal
 import sys
+from contextlib import suppress
 from pathlib import Path
 from uuid import UUID
 
@@ -102,7 +103,7 @@ def test_workers_share_one_queue(folder: Path) -> None:
 
 
 def test_web_workers_beside_one_that_scans(folder: Path) -> None:
-    """They submit and look; the scanner may come and go."""
+    """They submit and look; the scanner may come and go, and watch."""
     with serving(folder, *GUNICORN, "--preload", scans="0") as server:
         task_id = server.scan(2)
         assert server.ask("GET", "/api/scan-queue")["workers"] == 0
@@ -111,17 +112,57 @@ def test_web_workers_beside_one_that_scans(folder: Path) -> None:
             scanner.stop()
             assert scanner.process.returncode == 0
         assert server.ask("GET", f"/api/scan-tasks/{task_id}")["status"] == "pending"
-        with serving(folder, "medialibrary"):
+        with serving(folder, "medialibrary", watch="1", quiet="0"):
             state = server.follow_until(task_id, is_completed)
+            tasks = filter(is_completed, server.follow())
+            assert next(task for task in tasks if task["priority"] == "low")
         assert (state["attempt"], state["interruptions"]) == (2, 0)
         server.stop()
 
 
 def test_a_reloader_starts_nothing_twice(folder: Path) -> None:
-    """The process that watches the files has no queue."""
+    """The process that watches the files of the server has no queue, and no triggers."""
     run = ("flask", "--app", "flask_app.app:create_app", "run", "--debug", "--port", "0")
-    with serving(folder, *run) as server:
+    with serving(folder, *run, watch="1", quiet="0.1") as server:
         task_id = server.scan(1)
         assert server.follow_until(task_id, is_completed)["attempt"] == 1
         owners = [path for path in (folder / "data").iterdir() if "-owner-" in path.name]
         assert len(owners) == 1
+        if sys.platform == "linux":
+            next(task for task in server.follow() if task["library_id"] == 2 and is_completed(task))
+            assert len(watchers(server.process.pid)) == 1
+
+
+def watchers(parent: int) -> set[int]:
+    """Return the processes, of one and its children, that have the system watch folders."""
+    children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
+    found = set()
+    for pid in (parent, *map(int, children)):
+        for file in Path(f"/proc/{pid}/fd").iterdir():
+            with suppress(FileNotFoundError):  # it was closed meanwhile
+                if "inotify" in str(file.readlink()):
+                    found.add(pid)
+    return found
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc says who watches")
+def test_one_of_several_workers_watches(folder: Path) -> None:
+    """If it dies, another one does, and begins with a scan for what it has not seen."""
+    with serving(folder, *GUNICORN, watch="1", quiet="0.1") as server:
+        seen = 0
+        found: list[int] = []
+        for _ in range(2):
+            scanned = set()
+            for task in server.follow(after=seen):
+                seen = task["revision"]
+                assert task["priority"] == "low"
+                if is_completed(task):
+                    scanned.add(task["library_id"])
+                if len(scanned) == 2:
+                    break
+            (pid,) = watchers(server.process.pid)
+            found.append(pid)
+            os.kill(pid, signal.SIGKILL)
+        assert found[0] != found[1]
+        server.stop()
+        assert "Traceback" not in server.log

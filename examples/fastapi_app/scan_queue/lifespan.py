@@ -4,13 +4,22 @@ import asyncio
 import signal
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from functools import partial
 from threading import current_thread, main_thread
 from types import FrameType
-from typing import Any
+from typing import Any, Protocol
 
 from scanqueue import LibraryId, ScanQueueService
 from scanqueue.aio import AsyncScanQueue
+
+
+class Triggers(Protocol):
+    """What submits scans by itself, such as a schedule; called on a thread, `stop` maybe again."""
+
+    def start(self) -> None:
+        """Start; the queue is started."""
+
+    def stop(self) -> None:
+        """End; the queue is not shut down yet."""
 
 
 class ScanQueue:
@@ -40,6 +49,7 @@ async def running(
     find_library: Callable[[str], LibraryId | None],
     *,
     max_streams: int = 1000,
+    triggers: Triggers | None = None,
     timeout: float = 5.0,  # noqa: ASYNC109 - the service's, by its clock
 ) -> AsyncIterator[ScanQueue]:
     """Start a queue, and shut it down when the server stops.
@@ -48,12 +58,20 @@ async def running(
         service: The queue, not started yet.
         find_library: Called with what an address says; returns the library's id, or None.
         max_streams: How many event streams a process holds open.
+        triggers: What starts and ends with the queue.
         timeout: How long the end waits for scanners that do not stop, in seconds.
     """
     queue = AsyncScanQueue(service)
-    shut_down = partial(queue.shutdown, timeout, interrupt_running=True)
+
+    async def shut_down() -> None:
+        if triggers is not None:
+            await asyncio.to_thread(triggers.stop)
+        await queue.shutdown(timeout, interrupt_running=True)
+
     try:
         await queue.start()
+        if triggers is not None:
+            await asyncio.to_thread(triggers.start)
         with called_on_stop(shut_down):
             yield ScanQueue(queue, find_library, max_streams)
     finally:
