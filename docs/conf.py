@@ -43,7 +43,8 @@ default_role = "literal"  # `name` in a docstring is code
 
 # No inventories are loaded: names of the standard library and of the dependencies cannot resolve.
 nitpicky = True
-_foreign = "|".join(sorted({*sys.stdlib_module_names, "attr", "attrs", "sortedcontainers"}))
+_dependencies = {"attr", "attrs", "hypothesis", "sortedcontainers"}
+_foreign = "|".join(sorted(_dependencies | sys.stdlib_module_names))
 _builtins = "|".join(sorted(vars(import_module("builtins"))))
 nitpick_ignore_regex = [(r"py:.*", rf"(({_foreign})(\..+)?|({_builtins}))")]
 

@@ -109,7 +109,8 @@ def make_parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
     parser = argparse.ArgumentParser(
         description="Scan folders, each as a library of its own.",
-        epilog="Exit code: 0 when all scans completed, 1 when not, 130 after Ctrl-C.",
+        epilog="Exit code: 0 when all scans completed, 1 when not, 2 when the command line or the"
+        " catalogue cannot be used, 130 after Ctrl-C.",
     )
     parser.add_argument(
         "folders",

@@ -183,7 +183,9 @@ def no_linger(monkeypatch: pytest.MonkeyPatch) -> None:
 def _leave_no_thread(
     request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[None]:
-    """See that no thread outlives its test."""
+    """See that no thread outlives its test, nor one of a test elsewhere that has just ended."""
+    for thread in threads():
+        join(thread)
     if "new_store" in request.fixturenames:
         request.getfixturevalue("new_store")  # whose files are to be removed after the shutdown
     monkeypatch.setattr(_pool, "LINGER", 0.01)
@@ -1140,6 +1142,71 @@ def test_a_waited_for_task_is_found_among_many_changes() -> None:
         assert (await waiter).status is TaskStatus.CANCELLED
 
     run(main())
+
+
+def test_left_by_an_exception_it_asks_the_scans_to_stop_at_once(new_store: NewStore) -> None:
+    """Whoever waits for the exception is not to wait for the scans, too."""
+    scanner = FakeScanner()
+    scanner.hold()
+
+    async def main() -> None:
+        service = ScanQueueService(scanner, store=new_store(), clock=FakeClock())
+        async with AsyncScanQueue(service) as queue:
+            await queue.submit_task("music")
+            await asyncio.to_thread(scanner.next_scan)
+            raise LookupError
+
+    with pytest.raises(LookupError):
+        asyncio.run(main())
+    assert scanner.scans[0].has_returned
+
+
+def test_writes_that_wait_for_the_store_hold_no_reader_up() -> None:
+    """One thread is kept for those that only look."""
+    blocked, go_on = threading.Semaphore(0), threading.Event()
+
+    class Busy(MemoryStore):
+        def write(self, *, sync: bool = True) -> MemoryStore:
+            blocked.release()
+            assert go_on.wait(PATIENCE)
+            return super().write(sync=sync)
+
+    async def main() -> None:
+        queue = AsyncScanQueue(ScanQueueService(FakeScanner(), store=Busy()))
+        submissions = [asyncio.create_task(queue.submit(number)) for number in range(12)]
+        for _ in range(POOL_THREADS - 1):
+            await until(lambda: blocked.acquire(blocking=False))
+        assert await queue.pending_count() == 0
+        assert await queue.list_tasks() == []
+        go_on.set()
+        created = await asyncio.gather(*submissions)
+        assert [each.task.library_id for each in created] == list(range(12))
+        assert await queue.pending_count() == 12
+        await queue.shutdown()
+
+    asyncio.run(main())
+
+
+def test_what_changes_while_a_reader_is_busy_comes_in_its_latest_state(
+    new_store: NewStore,
+) -> None:
+    """Also where the reader has fetched an earlier one with the task before it."""
+
+    async def main() -> None:
+        service = ScanQueueService(FakeScanner(), store=new_store(), workers=0)
+        async with AsyncScanQueue(service) as queue:
+            changes = queue.changes(0)
+            names = ("music", "films", "books")
+            music, films, books = [await queue.submit_task(name) for name in names]
+            assert (await anext(changes)).id == music
+            await queue.cancel_task(films)
+
+            seen = [await anext(changes), await anext(changes)]
+
+            assert [task.id for task in seen] == [books, films]
+            assert seen[1].status is TaskStatus.CANCELLED
+
+    asyncio.run(main())
 
 
 def test_a_read_of_changes_that_times_out_loses_nothing() -> None:

@@ -27,7 +27,12 @@ from scanqueue.models import (
     TaskStatus,
     WhenRunning,
 )
-from tests.strategies import ANY_TEXT, MAX_INT, paths, progresses, results, scan_tasks, scopes
+from scanqueue.testing.strategies import paths, progress, results, scopes, tasks
+
+MAX_INT = 2**63 - 1
+
+ANY_TEXT = st.text(st.characters(exclude_categories=[]))
+"""Lone surrogates too, as Python has them in file names that are not UTF-8."""
 
 NOON = datetime(2000, 1, 1, 12, tzinfo=UTC)
 
@@ -116,7 +121,7 @@ class TestTaskProgress:
         """None when the total is unknown or 0, and never above 1."""
         assert TaskProgress(scanned_paths=scanned, total_paths=total).fraction == fraction
 
-    @given(progress=progresses())
+    @given(progress=progress())
     def test_a_fraction_is_never_outside_0_to_1(self, progress: TaskProgress) -> None:
         """Whatever the counts."""
         assert progress.fraction is None or 0.0 <= progress.fraction <= 1.0
@@ -353,7 +358,7 @@ class TestScanTask:
         assert task.wait_time == (None if wait_time is None else timedelta(seconds=wait_time))
         assert task.run_time == (None if run_time is None else timedelta(seconds=run_time))
 
-    @given(task=scan_tasks())
+    @given(task=tasks())
     def test_a_task_is_a_value(self, task: ScanTask) -> None:
         """Equal to its copy, hashable, and the same after pickling."""
         assert attrs.evolve(task) == task

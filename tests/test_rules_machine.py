@@ -32,6 +32,7 @@ from scanqueue.models import (
 from scanqueue.records import Slot, TaskRecord
 from tests.bare_queue import BareQueue
 from tests.plain_queue import MINUTE, SCOPES, PlainQueue, PlainScan, PlainTask, files_of
+from tests.task_invariants import check_task
 
 LIBRARIES: list[LibraryId] = [1, "1", "music"]
 OWNERS = ["one", "two", "three"]
@@ -295,6 +296,7 @@ def scan_of(slot: Slot) -> PlainScan:
 
 def compare(real: TaskRecord, plain: PlainTask) -> None:
     """Compare all that users may know of a task."""
+    check_task(real.snapshot())
     assert (real.library_id, real.priority, real.status) == (
         *(plain.library_id, plain.priority, plain.status),
     )

@@ -7,6 +7,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, assert_type
 from uuid import UUID
 
+from hypothesis.strategies import SearchStrategy, sampled_from
+
 from scanqueue import (
     Clock,
     EndReason,
@@ -27,7 +29,8 @@ from scanqueue import (
     TaskStore,
 )
 from scanqueue.aio import AsyncScanQueue
-from scanqueue.testing import FakeClock, FakeScan, FakeScanner
+from scanqueue.testing import FakeClock, FakeScan, FakeScanner, MakeService, ScanScript
+from scanqueue.testing.strategies import submissions, tasks
 from scanqueue.wire import (
     ProblemDict,
     TaskDict,
@@ -117,6 +120,24 @@ def test_the_asyncio_calls_are_coroutines_of_the_same() -> None:
         assert_type(facade.changes(), AsyncIterator[ScanTask])
         assert_type(facade.service, ScanQueueService)
         assert_type(facade.revision, int)
+
+
+def test_a_script_is_typed_step_by_step(scanqueue_make_service: MakeService) -> None:
+    """Steps give the script, and ends give nothing to go on with."""
+    scanner = FakeScanner()
+    script = assert_type(scanner.on("music"), ScanScript)
+    assert_type(script.reports(1, 2).sleeps(0).does(print).ignores_cancel(), ScanScript)
+    script.returns(TaskResult())
+    queue = assert_type(scanqueue_make_service(start=False, workers=2), ScanQueueService)
+    assert queue.run_pending() == 0
+    assert_type(scanner.scanned_libraries, list[int | str])
+    assert_type(scanner.scans_of("music"), list[FakeScan])
+
+
+def test_strategies_are_typed() -> None:
+    """So that a property test is checked, too."""
+    assert_type(tasks(library_id="music", status=TaskStatus.FAILED), SearchStrategy[ScanTask])
+    assert_type(submissions(library_id=sampled_from([1, 2])), SearchStrategy[Submission])
 
 
 def test_a_fake_scan_is_typed() -> None:

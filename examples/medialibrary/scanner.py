@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+MOST_WARNINGS = 10
+"""How many unreadable files of one scan are named."""
+
 
 class MediaScanner:
     """Compares the files of a library with its catalogue, and brings that up to date.
@@ -71,11 +74,17 @@ class MediaScanner:
             except FileNotFoundError:
                 continue  # it vanished just now: the next scan will not find it listed
             except Exception as error:  # noqa: BLE001 - the other files go on, whatever it is
-                logger.warning("cannot read %s: %r", printable(root / path), error)
                 failed_count += 1
+                if failed_count <= MOST_WARNINGS:
+                    reason = str(error) or type(error).__name__
+                    logger.warning("cannot read %s: %s", printable(root / path), reason)
                 continue
             if file != before:
                 changed.append(file)
+
+        if failed_count > MOST_WARNINGS:
+            more = failed_count - MOST_WARNINGS
+            logger.warning("%s: %d more cannot be read", printable(root), more)
 
         removed = [
             path
@@ -83,6 +92,7 @@ class MediaScanner:
             if is_within(path, scope) and not is_within(path, listing.unreadable)
         ]
         require_folder(root, known)  # it may have gone away meanwhile
+        context.raise_if_cancelled()
         self._catalogue.save(library_id, changed, removed)
         added_count = sum(file.path not in known for file in changed)
         return TaskResult(

@@ -108,6 +108,9 @@ class LiveContext:
         self._stopped = False
         self._closed = False
 
+    def __repr__(self) -> str:
+        return f"<ScanContext of library {self.library_id!r}, task {self.slot.task_id}>"
+
     # --- for the scanner ---
 
     @property
@@ -242,9 +245,9 @@ class LiveContext:
             self._closed = True
         self.progress()  # the last that counts
 
-    def wait(self, done: Callable[[], bool]) -> None:
-        """Wait until `done()`; whoever makes it so calls `wake`."""
-        self._desk.wait_in_scan(done, None)
+    def wait(self, done: Callable[[], bool], seconds: float | None = None) -> None:
+        """Wait until `done()`, at most so long by the clock; whoever makes it so calls `wake`."""
+        self._desk.wait_in_scan(done, seconds)
 
     def wake(self) -> None:
         """Have `wait` look again."""
@@ -252,6 +255,7 @@ class LiveContext:
 
     def _scanned(self) -> int:
         """Return the sum of all counts, folding those that are over. Requires the lock."""
+        assert self._lock.locked()
         while self._retired:
             self._offset += self._counts.pop(self._retired.pop())
         return self._offset + sum(self._counts.values())

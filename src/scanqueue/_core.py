@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
-from logging import ERROR, getLogger
+from datetime import UTC, datetime
+from logging import ERROR, INFO, WARNING, getLogger
 from typing import TYPE_CHECKING, TypeVar
 from uuid import uuid4
-
-import attrs
 
 from scanqueue import _rules, _sync
 from scanqueue._hub import Hub
@@ -15,6 +13,7 @@ from scanqueue._keeper import Keeper
 from scanqueue._logs import log
 from scanqueue._progress import Publisher
 from scanqueue._scans import Scans
+from scanqueue._settings import take_store
 from scanqueue._validate import check_moment
 from scanqueue.errors import QueueClosedError, TaskNotFoundError
 from scanqueue.models import TaskStatus
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from uuid import UUID
 
+    from scanqueue._settings import Settings
     from scanqueue._workers import Workers
     from scanqueue.protocols import Clock, TaskStore, TaskTable, TaskView
     from scanqueue.records import TaskRecord
@@ -38,16 +38,6 @@ BEGINNING = datetime.min.replace(tzinfo=UTC)
 FIRST_RETRY = 1.0
 LAST_RETRY = 30.0
 """Seconds between two tries of a store that fails: they double from the first to the last."""
-
-
-@attrs.frozen(kw_only=True)
-class Settings:
-    """What a service was made with."""
-
-    max_running: int | None
-    retention: timedelta
-    max_pending: int | None
-    max_interruptions: int
 
 
 class Core:
@@ -66,6 +56,7 @@ class Core:
         self.started: bool = False
         self._begin()
         self.now()  # a clock that cannot tell the time is refused at once
+        take_store(store)
 
     def _begin(self) -> None:
         self.hub: Hub = Hub()
@@ -292,12 +283,16 @@ class Core:
         delay = FIRST_RETRY
         while True:
             try:
-                return operation(argument)
+                answer = operation(argument)
             except Exception as error:  # noqa: BLE001 - whatever a store raises
                 if until_closed and self.hub.closed:
                     return None
                 if delay == FIRST_RETRY:
                     log(logger, ERROR, "the store failed; trying again until it works", error)
+            else:
+                if delay != FIRST_RETRY:
+                    log(logger, INFO, "the store works again")
+                return answer
             self.wait_for(lambda: (until_closed and self.hub.closed) or None, self.deadline(delay))
             delay = min(2 * delay, LAST_RETRY)
 
@@ -358,10 +353,23 @@ class Core:
             now = self.now()
             limit = self.settings.max_interruptions
 
+            recovered: list[TaskRecord] = []
+
             def recover(table: TaskTable) -> list[TaskRecord]:
-                tasks = _rules.recover(table, dead, now=now, max_interruptions=limit)
-                return [task for task in tasks if task.status is TaskStatus.FAILED]
+                recovered[:] = _rules.recover(table, dead, now=now, max_interruptions=limit)
+                return [task for task in recovered if task.status is TaskStatus.FAILED]
 
             self.end(recover)
+            for task in recovered:
+                log(
+                    logger,
+                    WARNING,
+                    "a process died during a scan",
+                    task_id=str(task.id),
+                    library_id=task.library_id,
+                    attempt=task.attempt,
+                    interruptions=task.interruptions,
+                    status=task.status.value,
+                )
             with self.hub.lock:
                 self.hub.tell_all()

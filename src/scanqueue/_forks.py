@@ -28,6 +28,11 @@ def register(forkable: Forkable) -> None:
     _forkables.add(forkable)
 
 
+def registered() -> list[Forkable]:
+    """Return what has registered and is alive: services among others."""
+    return list(_forkables)
+
+
 class Holder(Forkable, Protocol):
     """Something that must not be in use while its process forks."""
 

@@ -57,6 +57,7 @@ class Hub:
 
     def tell(self, *, work: bool = False) -> None:
         """Wake who waits for a change, and one idle worker if it made work. Requires the lock."""
+        assert self.lock.locked()
         self.news_seq += 1
         if self.readers:
             self.news.notify_all()
@@ -75,6 +76,7 @@ class Hub:
 
     def call_keeper(self) -> None:
         """Have the keeper look for something to do. Requires the lock."""
+        assert self.lock.locked()
         self.chores_seq += 1
         self.chores.notify()
 

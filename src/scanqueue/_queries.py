@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 from scanqueue import _rules
 from scanqueue._validate import (
     check_bool,
-    check_int,
+    check_cursor,
     check_library_id,
+    check_limit,
     check_moment,
-    check_optional_int,
     check_task_id,
     check_timeout,
 )
@@ -80,7 +80,7 @@ class Queries:
             ValueError: `limit` is negative.
             StoreError: The store failed.
         """
-        limit = check_optional_int("limit", limit)
+        limit = check_limit(limit)
         with self._core.read() as view:
             tasks = view.pending(limit)
         return snapshots(tasks)
@@ -115,7 +115,7 @@ class Queries:
             ValueError: `limit` is negative, `since` naive, or `library_id` no possible id.
             StoreError: The store failed.
         """
-        limit = check_optional_int("limit", limit)
+        limit = check_limit(limit)
         library = None if library_id is None else check_library_id(library_id)
         since = None if since is None else check_moment("since", since)
         window_start = self._window_start()
@@ -137,7 +137,7 @@ class Queries:
             ValueError: `limit` is negative.
             StoreError: The store failed.
         """
-        limit = check_optional_int("limit", limit)
+        limit = check_limit(limit)
         window_start = self._window_start()
         with self._core.read() as view:
             tasks = _rules.running(view)[:limit]
@@ -194,9 +194,9 @@ class Queries:
                 oldest_pending_age=(
                     None if oldest is None else max(timedelta(0), now - oldest.created_at)
                 ),
-                submitted=dict(hub.submitted),
-                ended=dict(hub.ended),
-                reasons=dict(hub.reasons),
+                submitted=hub.submitted,
+                ended=hub.ended,
+                reasons=hub.reasons,
             )
 
     # --- following along ---
@@ -232,8 +232,8 @@ class Queries:
             ValueError: A number is negative or NaN.
             StoreError: The store failed.
         """
-        after = check_int("after", after)
-        limit = check_optional_int("limit", limit)
+        after = check_cursor(after)
+        limit = check_limit(limit)
         deadline = self._core.deadline(check_timeout(timeout))
         self._core.refuse_if_forked()
         if limit == 0:
@@ -265,13 +265,22 @@ class Queries:
             StoreError: The store failed.
         """
         self._core.refuse_if_forked()
-        return self._follow(self.revision if after is None else check_int("after", after))
+        return self._follow(self.revision if after is None else check_cursor(after))
 
     def _follow(self, cursor: int) -> Iterator[ScanTask]:
+        hub = self._core.hub
+        seen = hub.news_seq
         while tasks := self.list_changes(cursor, limit=CHANGES_BATCH, timeout=None):
             for task in tasks:
-                yield task
+                # What has changed since it was fetched comes later, in its latest state.
+                if hub.news_seq == seen or self._is_latest(task):
+                    yield task
                 cursor = task.revision
+            seen = hub.news_seq
+
+    def _is_latest(self, task: ScanTask) -> bool:
+        found = self.get_task(task.id)
+        return found is not None and found.revision == task.revision
 
     def wait(self, task_id: UUID, timeout: float | None = None, *, quiet: bool = False) -> ScanTask:
         """Wait until a task has ended, and return it.

@@ -99,7 +99,7 @@ def _ending(result: object, context: LiveContext) -> Ending:
 
 
 def _kind(result: object) -> str:
-    return "None" if result is None else f"a {type(result).__name__}"
+    return "None" if result is None else f"an object of type {type(result).__name__}"
 
 
 def _failure(error: BaseException, context: LiveContext) -> Ending:

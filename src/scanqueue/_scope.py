@@ -45,7 +45,7 @@ def _normalise_paths(paths: Iterable[str]) -> tuple[str, ...]:
     if isinstance(paths, str | bytes):
         wrong_type("paths", paths, "an iterable of paths, as in paths=[...]")
     try:
-        items = list(paths)
+        items = iter(paths)
     except TypeError:
         wrong_type("paths", paths, "an iterable of paths")
     # Sorted by their parts, a folder comes right before all that is below it.

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from datetime import timedelta
 from typing import TYPE_CHECKING
-from weakref import ref
 
 from scanqueue import _forks, _requests
 from scanqueue._clock import SystemClock
-from scanqueue._core import Core, Settings
+from scanqueue._core import Core
 from scanqueue._queries import Queries, snapshots
 from scanqueue._runner import as_function
 from scanqueue._scope import WHOLE_LIBRARY
+from scanqueue._settings import Settings
 from scanqueue._shutdown import close_at_exit, shut_down
 from scanqueue._validate import (
     check_bool,
     check_duration,
     check_int,
     check_library_id,
+    check_limit,
     check_optional_int,
     check_part,
     check_task_id,
@@ -44,15 +45,12 @@ __all__ = ["ScanQueueService"]
 SHORTEST_RETENTION = timedelta(seconds=60)
 """An ended task is kept at least so long, so that whoever waits for it finds it."""
 
-_taken_stores: dict[int, ref[TaskStore]] = {}
-"""The store objects that have, or had, a service, by their `id`, for as long as they live."""
-
 
 class ScanQueueService(Queries):
     """A queue of scans: submissions return at once, scans run on background threads.
 
     Making one starts no thread and opens no file; tasks wait until `start`. As a context manager
-    it starts when entered and shuts down when left.
+    it starts when entered and shuts down when left (with `interrupt_running` if by an exception).
 
     >>> from scanqueue import ScanQueueService, TaskResult
     >>> def scan(library_id, context):
@@ -119,8 +117,12 @@ class ScanQueueService(Queries):
             )
             raise ValueError(message)
         super().__init__(Core(store, clock, settings))
-        _take_store(store)
         _forks.register(self._core)
+
+    def __repr__(self) -> str:
+        core = self._core
+        state = "shut down" if core.hub.closed else "started" if core.started else "not started"
+        return f"<ScanQueueService on {core.store!r}, {state}>"
 
     # --- starting and ending ---
 
@@ -190,13 +192,17 @@ class ScanQueueService(Queries):
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Shut down, with the usual timeout; a forked child's copy is left alone."""
+        """Shut down, with the usual timeout; a forked child's copy is left alone.
+
+        Left by an exception, the scans are asked to stop at once: whoever waits for it is not to
+        wait for them.
+        """
         if not self._core.forked:  # pragma: no branch - in forked children only
-            self.shutdown()
+            self.shutdown(interrupt_running=exc_type is not None)
 
     @property
     def is_started(self) -> bool:
-        """Whether `start` was called, be it that the queue was shut down since.
+        """Whether `start` was called; the queue may have been shut down since.
 
         Raises:
             QueueClosedError: This is a forked child's copy of a service that was started.
@@ -206,7 +212,7 @@ class ScanQueueService(Queries):
 
     @property
     def is_shut_down(self) -> bool:
-        """Whether `shutdown` was called, be it that scans are still running.
+        """Whether `shutdown` was called; scans may still be running.
 
         Raises:
             QueueClosedError: This is a forked child's copy of a service that was started.
@@ -376,7 +382,7 @@ class ScanQueueService(Queries):
             QueueClosedError: The queue was shut down before.
             StoreError: The store failed before a scan began.
         """
-        limit = check_optional_int("limit", limit)
+        limit = check_limit(limit)
         core = self._core
         if self._scan is None:
             message = "run_pending() needs a scanner: this service was made without one"
@@ -386,15 +392,3 @@ class ScanQueueService(Queries):
             raise RuntimeError(message)
         core.refuse_if_closed()
         return run_here(core, self._scan, limit)
-
-
-def _take_store(store: TaskStore) -> None:
-    """Mark a store as the one of a service, for good."""
-    key = id(store)
-    try:
-        mark = ref(store, lambda _: _taken_stores.pop(key, None))
-    except TypeError:
-        wrong_type("store", store, "weakly referenceable (in __slots__, add '__weakref__')")
-    if _taken_stores.setdefault(key, mark) is not mark:
-        message = "store must be one that no other service was made with: make one for each"
-        raise ValueError(message)

@@ -150,11 +150,13 @@ def _record_stop(core: Core, contexts: list[LiveContext], recorded: _sync.Event)
     """Record that scans were asked to stop: their tasks end, or wait for the next start."""
     stopped: list[TaskRecord] = []
 
-    def stop(table: TaskTable) -> list[TaskRecord]:
-        stopped.extend(core.scans.stop(contexts, table, now=core.now()))
-        return [task for task in stopped if task.status.is_ended]
-
     try:
+        now = core.now()  # the clock is the host's: not asked inside of the transaction
+
+        def stop(table: TaskTable) -> list[TaskRecord]:
+            stopped.extend(core.scans.stop(contexts, table, now=now))
+            return [task for task in stopped if task.status.is_ended]
+
         core.end(stop)
         core.scans.note_sent_back(stopped)
     except Exception as error:  # noqa: BLE001 - whatever a store raises

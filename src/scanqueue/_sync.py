@@ -7,6 +7,7 @@ can put a scheduler of its own in their place.
 from __future__ import annotations
 
 from threading import Condition, Event, Lock, Thread, current_thread, get_ident
+from threading import enumerate as living_threads
 from threading import local as Local  # noqa: N812 - a class with a lower-case name
 from typing import TYPE_CHECKING, cast
 
@@ -23,6 +24,7 @@ __all__ = [
     "barge",
     "current_thread",
     "get_ident",
+    "living_threads",
     "run_aside",
 ]
 
@@ -95,6 +97,10 @@ class Mutex:
     def release(self) -> None:
         """Release it."""
         self._lock.release()
+
+    def locked(self) -> bool:
+        """Return whether somebody holds it."""
+        return self._lock.locked()
 
     def __enter__(self) -> None:
         if not self._lock.acquire(False):  # by name it would cost twice as much

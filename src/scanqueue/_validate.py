@@ -90,6 +90,23 @@ def check_int(name: str, value: object, minimum: int = 0) -> int:
     return number
 
 
+def check_cursor(value: object) -> int:
+    """Return a revision, or, for one beyond 64 bits, the highest: it is as far ahead."""
+    return check_int("after", _within_64_bits(value))
+
+
+def check_limit(value: object) -> int | None:
+    """Return None (no limit) or the number, or, for one beyond 64 bits, the largest."""
+    return check_optional_int("limit", _within_64_bits(value))
+
+
+def _within_64_bits(value: object) -> object:
+    """Return the largest number instead of a larger one, and anything else as it is."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return min(int.__index__(value), MAX_INT)
+    return value
+
+
 def check_optional_int(name: str, value: object, minimum: int = 0) -> int | None:
     """Return None, or what `check_int` does."""
     return None if value is None else check_int(name, value, minimum)

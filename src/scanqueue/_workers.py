@@ -23,11 +23,14 @@ class Workers:
     Args:
         core: Whose tasks they run.
         scan: The scanner.
+
+    Attributes:
+        scan: The scanner.
     """
 
     def __init__(self, core: Core, scan: ScanFunction) -> None:
         self._core = core
-        self._scan = scan
+        self.scan: ScanFunction = scan
         self._threads: list[_sync.Thread] = []
 
     def start(self, count: int) -> None:
@@ -58,7 +61,7 @@ class Workers:
         try:
             context = self._wait_for_scan()
             while context is not None:
-                run_scan(core, self._scan, context)
+                run_scan(core, self.scan, context)
                 context = core.persist(self._turn, context) or self._wait_for_scan()
         except BaseException:
             core.scans.abandon()

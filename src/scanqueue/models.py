@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from enum import IntEnum, StrEnum
-from typing import TypeAlias
+from typing import Any, TypeAlias
 from uuid import UUID
 
 import attrs
 
+from scanqueue._frozen import FrozenMapping
 from scanqueue._scope import WHOLE_LIBRARY, ScanScope
 from scanqueue._text import MESSAGE_LIMIT, storable
 from scanqueue._validate import (
@@ -272,6 +273,10 @@ class Submission:
         return self.task.id
 
 
+def _freeze(counts: Mapping[Any, int]) -> Mapping[Any, int]:
+    return FrozenMapping(counts)
+
+
 @attrs.frozen(kw_only=True)
 class QueueStats:
     """The queue in numbers: what is in it now, and what one service did since it was made."""
@@ -296,9 +301,9 @@ class QueueStats:
     """Whether the queue is paused."""
     oldest_pending_age: timedelta | None
     """How long ago the first of the pending tasks was submitted; None when there is none."""
-    submitted: Mapping[SubmitOutcome, int]
+    submitted: Mapping[SubmitOutcome, int] = attrs.field(converter=_freeze)
     """Submissions to this service, by what they did."""
-    ended: Mapping[TaskStatus, int]
+    ended: Mapping[TaskStatus, int] = attrs.field(converter=_freeze)
     """Tasks that this service ended, by how."""
-    reasons: Mapping[EndReason, int]
+    reasons: Mapping[EndReason, int] = attrs.field(converter=_freeze)
     """Tasks that this service ended without completing, by why."""

@@ -121,6 +121,7 @@ def _threads(scale: Scale) -> Iterator[Contenders]:
 
 
 def _time_at_once(libraries: Sequence[str], folder: Path) -> Values:
+    """Have each thread submit as many as the one alone, to libraries of its own."""
     begun, ended = Barrier(THREADS + 1), Barrier(THREADS + 1)
 
     def submit(queue: ScanQueueService, share: Sequence[str]) -> None:
@@ -130,7 +131,7 @@ def _time_at_once(libraries: Sequence[str], folder: Path) -> Values:
         ended.wait()
 
     with others.idle_service(folder / "file", "full") as queue:
-        shares = [libraries[first::THREADS] for first in range(THREADS)]
+        shares = [[f"{library}-{number}" for library in libraries] for number in range(THREADS)]
         threads = [Thread(target=submit, args=(queue, share)) for share in shares]
         for thread in threads:
             thread.start()
@@ -140,7 +141,7 @@ def _time_at_once(libraries: Sequence[str], folder: Path) -> Values:
         seconds = perf_counter() - begin
         for thread in threads:
             thread.join()
-        return {"call": seconds / len(libraries)}
+        return {"call": seconds / (THREADS * len(libraries))}
 
 
 def _compare_threads(_: Scale) -> Iterator[Comparison]:

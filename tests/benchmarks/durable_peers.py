@@ -23,6 +23,7 @@ from persistqueue import SQLiteAckQueue
 from sqlalchemy import create_engine, event
 
 from scanqueue import ScanQueueService, SQLiteStore
+from scanqueue.stores._sqlite_file import PAGE_SIZE
 from scanqueue.stores._sqlite_schema import MIGRATIONS
 from tests.benchmarks import peers
 
@@ -71,6 +72,7 @@ def bare_rows(libraries: Sequence[str]) -> list[tuple[object, ...]]:
 def bare_connection(path: Path, durability: Durability) -> Iterator[sqlite3.Connection]:
     """Open a database with our tables and indexes, and nothing around it."""
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute(f"PRAGMA page_size = {PAGE_SIZE}")
         for statement in (statement for version in MIGRATIONS for statement in version):
             connection.execute(statement)
         connection.execute("PRAGMA journal_mode = WAL")

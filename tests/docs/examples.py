@@ -7,17 +7,24 @@ a block would not find what the blocks above it defined.)
 
 What runs in a page: ```python blocks, as code or as ``>>>`` sessions, and ```pycon ones. An
 ```output block holds what the ```python blocks above it printed since the last one (``...`` stands
-for anything). Everything else is left alone. ``<!-- skip: next -->`` skips a block. In a docstring:
-``>>>`` sessions and ``.. code-block:: python``.
+for anything). A ```python block that begins with the name of a file (``# test_server.py``) is not
+run, but written to that file, or added to it; a ```console block with ``$ python -m pytest`` runs
+the tests in such files, and holds what that prints. Everything else is left alone.
+``<!-- skip: next -->`` skips a block. In a docstring: ``>>>`` sessions and
+``.. code-block:: python``.
 """
 
 import doctest
-from collections.abc import Callable, Iterator
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterable, Iterator
 from importlib import import_module
 from pathlib import Path
 
 from attrs import frozen
-from sybil import Document, Example
+from sybil import Document, Example, Region
 from sybil.document import PythonDocStringDocument
 from sybil.parsers import myst, rest
 from sybil.typing import Parser
@@ -44,9 +51,61 @@ class _PyconParser(myst.PythonCodeBlockParser):
         self.codeblock_parser = myst.CodeBlockParser("pycon", lambda _: "no >>> in a pycon block")
 
 
+_FILE = re.compile(r"# (\w+\.py)\n")
+_PYTEST = "$ python -m pytest"
+
+
+def _write_file(example: Example) -> None:
+    """Write a block that is (a part of) a file, in the working folder."""
+    name, source = re.split(r"\n", str(example.parsed).removeprefix("# "), maxsplit=1)
+    with Path(name).open("a", encoding="utf-8") as file:
+        file.write(f"{source}\n")
+
+
+def _run_pytest(example: Example) -> str | None:
+    """Run the tests in the working folder, with our plugin and no other, and compare."""
+    command, _, expected = str(example.parsed).partition("\n")
+    arguments = command.removeprefix(_PYTEST).split()
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", *arguments],
+        env={
+            **os.environ,
+            "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
+            "PYTEST_ADDOPTS": "-p _scanqueue_pytest -p tests.docs.quickly",
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if doctest.OutputChecker().check_output(expected, done.stdout, _FLAGS):
+        return None
+    return f"Expected:\n{expected}\nPrinted:\n{done.stdout}{done.stderr}"
+
+
+class _PythonParser(myst.PythonCodeBlockParser):
+    """Takes blocks of Python for code to run, or for files to write."""
+
+    def __call__(self, document: Document) -> Iterable[Region]:
+        for region in super().__call__(document):
+            if isinstance(region.parsed, str) and _FILE.match(region.parsed):
+                region.evaluator = _write_file
+            yield region
+
+
+class _ConsoleParser(myst.CodeBlockParser):
+    """Takes the blocks that run tests."""
+
+    def __init__(self) -> None:
+        super().__init__("console", _run_pytest)
+
+    def __call__(self, document: Document) -> Iterable[Region]:
+        return [region for region in super().__call__(document) if _PYTEST in str(region.parsed)]
+
+
 _PAGE_PARSERS: list[Parser] = [
-    myst.PythonCodeBlockParser(doctest_optionflags=_FLAGS),
+    _PythonParser(doctest_optionflags=_FLAGS),
     _PyconParser(),
+    _ConsoleParser(),
     myst.CodeBlockParser("output", _check_output),
     myst.SkipParser(),
 ]

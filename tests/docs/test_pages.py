@@ -2,14 +2,17 @@
 
 import ast
 import re
+import sys
 from pathlib import Path
 
 import pytest
 
+import _scanqueue_pytest
 import scanqueue
 import scanqueue.aio
 import scanqueue.protocols
 import scanqueue.testing
+import scanqueue.testing.strategies
 import scanqueue.wire
 from scanqueue.wire._problems import _PROBLEMS
 from tests.docs.examples import ROOT
@@ -23,9 +26,9 @@ README = (ROOT / "README.md").read_text("utf-8")
 
 
 def _documented() -> set[str]:
-    """Return the names that the pages of the reference have autodoc describe."""
+    """Return the names that the pages of the reference describe."""
     pages = "".join(path.read_text("utf-8") for path in (DOCS / "reference").glob("*.md"))
-    return set(re.findall(r"^\.\. auto\w+:: ([\w.]+)", pages, re.MULTILINE))
+    return set(re.findall(r"^\.\. (?:auto\w+|py:data):: ([\w.]+)", pages, re.MULTILINE))
 
 
 @pytest.mark.parametrize("name", scanqueue.__all__)
@@ -35,13 +38,29 @@ def test_the_reference_has_every_public_name(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "module", ["scanqueue.aio", "scanqueue.protocols", "scanqueue.testing", "scanqueue.wire"]
+    "module",
+    [
+        *("scanqueue.aio", "scanqueue.protocols", "scanqueue.testing"),
+        *("scanqueue.testing.strategies", "scanqueue.wire"),
+    ],
 )
 def test_the_reference_has_the_modules_of_their_own(module: str) -> None:
     """So is what is imported by the name of its module."""
-    names: list[str] = getattr(scanqueue, module.rpartition(".")[2]).__all__
+    names: list[str] = sys.modules[module].__all__
     missing = {name for name in names if f"{module}.{name}" not in _documented()}
     assert {name for name in missing if name not in scanqueue.__all__} == set()
+
+
+def test_the_reference_has_what_the_pytest_plugin_adds() -> None:
+    """Each fixture, and the marker and the setting, on both of the pages about tests."""
+    fixtures = {name for name in vars(_scanqueue_pytest) if name.startswith("scanqueue_")}
+    assert "scanqueue_service" in fixtures
+    for page in ("reference/testing.md", "how-to/test.md"):
+        text = (DOCS / page).read_text("utf-8")
+        rows = set(re.findall(r"^\| `(scanqueue_\w+)` \|", text, re.MULTILINE))
+        assert fixtures <= rows
+        assert _scanqueue_pytest.MARKER in text
+        assert _scanqueue_pytest.SWITCH in text
 
 
 @pytest.mark.parametrize("session", ["demo", "tests"])

@@ -120,6 +120,18 @@ def test_each_change_is_counted(media: Media) -> None:
     assert "three.wav" not in media.paths
 
 
+def test_a_folder_of_corrupt_files_does_not_fill_the_log(
+    media: Media, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The first few are named, with the reason, and the rest is counted."""
+    for number in range(25):
+        (media.folder / f"{number}.flac").write_bytes(b"no music")
+    assert media.scan() == (4, 0, 0, 25)
+    assert len(caplog.messages) == 11
+    assert all("is not a valid FLAC file" in message for message in caplog.messages[:10])
+    assert caplog.messages[10] == f"{media.folder}: 15 more cannot be read"
+
+
 def test_corrupt_file_fails_until_it_is_repaired(media: Media) -> None:
     """What was known of it stays, and each scan tries again."""
     media.scan()

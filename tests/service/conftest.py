@@ -81,7 +81,7 @@ def shut_down_as(is_durable: bool) -> Fate:
 @pytest.fixture
 def progress_interval(is_durable: bool) -> float:
     """Return the seconds between two publications of the progress of one scan."""
-    return 0.5 if is_durable else 0.1
+    return 0.5 if is_durable else 0.05
 
 
 @pytest.fixture

@@ -125,6 +125,14 @@ def test_a_revision_from_the_future_yields_everything(queue: ScanQueueService, a
     assert libraries(islice(queue.changes(queue.revision + ahead), 2)) == ["a", "b"]
 
 
+@pytest.mark.parametrize("ahead", [2**63, 2**100])
+def test_a_revision_of_any_size_will_do(queue: ScanQueueService, ahead: int) -> None:
+    """It may come from a client, who can send anything."""
+    queue.submit_task("music")
+    assert libraries(queue.list_changes(ahead, limit=ahead)) == ["music"]
+    assert next(queue.changes(ahead)).library_id == "music"
+
+
 def test_zero_is_from_the_beginning(queue: ScanQueueService) -> None:
     """Everything that is there."""
     run_one(queue, "a")
@@ -244,6 +252,21 @@ def test_a_slow_reader_skips_states_but_no_final_one(
 
     assert {task.status for task in seen} == {TaskStatus.COMPLETED}
     assert libraries(seen) == list(range(1000))
+
+
+def test_what_changes_while_a_reader_is_busy_comes_in_its_latest_state(
+    queue: ScanQueueService,
+) -> None:
+    """Also where the reader has fetched an earlier one with the task before it."""
+    reader = queue.changes(0)
+    music, films, books = (queue.submit_task(name) for name in ("music", "films", "books"))
+    assert next(reader).id == music
+    queue.cancel_task(films)
+
+    seen = [next(reader), next(reader)]
+
+    assert [task.id for task in seen] == [books, films]
+    assert seen[1].status is TaskStatus.CANCELLED
 
 
 def test_readers_are_independent(queue: ScanQueueService) -> None:

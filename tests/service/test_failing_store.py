@@ -224,6 +224,7 @@ def test_workers_try_again_after_1_s_doubling_to_30_s(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """By the clock, logged once; when the store works again, so do they."""
+    caplog.set_level(logging.INFO)
     task_id = queue.submit_task("music")
     store.fail("write")
     queue.start()
@@ -243,6 +244,7 @@ def test_workers_try_again_after_1_s_doubling_to_30_s(
     clock.advance(30)
 
     assert queue.wait(task_id).status is TaskStatus.COMPLETED
+    assert caplog.messages[-1] == "the store works again"
 
 
 def test_a_failing_store_uses_no_processor_time(

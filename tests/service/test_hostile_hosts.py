@@ -20,6 +20,7 @@ from scanqueue import (
     ScanQueueService,
     ScanTask,
     StoreError,
+    SystemClock,
     TaskResult,
     TaskStatus,
 )
@@ -487,3 +488,33 @@ def test_a_keeper_whose_store_fails_says_so_once(
     store.recover()
 
     assert len(caplog.records) == 1
+
+
+def test_a_clock_that_asks_the_queue_for_something_harms_nobody(
+    scanner: FakeScanner, new_store: NewStore
+) -> None:
+    """The clock is the host's: nothing is held while it is asked, whatever it does."""
+
+    class Curious(SystemClock):
+        queue: ScanQueueService | None = None
+
+        def now(self) -> datetime:
+            asked, self.queue = self.queue, None  # once at a time: asking asks the clock again
+            if asked is not None:
+                asked.stats()
+                self.queue = asked
+            return super().now()
+
+    def live() -> bool:
+        with ScanQueueService(scanner, store=new_store(), clock=clock) as queue:
+            clock.queue = queue
+            queue.wait(queue.submit_task("music"))
+            scanner.hold()
+            queue.submit_task("films")
+            scanner.next_scan()
+            scanner.next_scan().context.report(1)
+            queue.cancel_task(queue.submit_task("books"))
+            return queue.shutdown(interrupt_running=True)
+
+    clock = Curious()
+    assert Call(live).result() is True

@@ -49,6 +49,7 @@ from scanqueue.testing import FakeClock, FakeScan, FakeScanner
 from tests.both_stores import new_stores
 from tests.service.model import EndedError, FullError, Model, ModelTask, UnknownError
 from tests.service.tools import PATIENCE, Call, await_that
+from tests.task_invariants import check_task
 
 pytestmark = pytest.mark.logs_errors
 
@@ -94,7 +95,7 @@ class Ending:
             return cls(None, f"LibraryUnavailable: {outcome}", EndReason.UNAVAILABLE)
         if isinstance(outcome, BaseException):
             return cls(None, f"{type(outcome).__name__}: {outcome}", EndReason.ERROR)
-        shown = "None" if outcome is None else f"a {type(outcome).__name__}"
+        shown = "None" if outcome is None else f"an object of type {type(outcome).__name__}"
         error = f"TypeError: the scanner returned {shown}, not a TaskResult"
         return cls(None, error, EndReason.ERROR)
 
@@ -483,6 +484,7 @@ class ServiceMachine(RuleBasedStateMachine):
     def _compare(self, tasks: list[ScanTask], expected: list[ModelTask]) -> None:
         assert [task.id for task in tasks] == [task.id for task in expected]
         for task, model_task in zip(tasks, expected, strict=True):
+            check_task(task)
             assert model_task.matches(task), (task, model_task)
 
     @invariant()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import random
 import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import partial
 from uuid import UUID
 
 import pytest
@@ -265,6 +267,36 @@ def test_readers_lose_no_final_state(new_store: NewStore, is_durable: bool) -> N
     assert is_durable or all(task.is_ended for task in finals.values())
     for reader in readers:
         assert reader.result() == finals
+
+
+def test_no_answer_and_no_error_is_ahead_of_what_a_read_says(
+    store_kind: str, new_store: NewStore
+) -> None:
+    """Whatever a call has told, everybody can see."""
+    ahead: list[tuple[ScanTask, ScanTask | None]] = []
+
+    def check(task: ScanTask) -> None:
+        found = queue.get_task(task.id)
+        if found is None or found.revision < task.revision:
+            ahead.append((task, found))
+
+    def be_a_client(seed: int) -> None:
+        chance = random.Random(seed)
+        ids: list[UUID] = []
+        for _ in range(rounds(600, store_kind)):
+            if not ids or chance.random() < 0.5:
+                submission = queue.submit(chance.randrange(4))
+                ids.append(submission.task_id)
+                check(submission.task)
+            else:
+                try:
+                    check(queue.cancel_task(ids.pop()))
+                except TaskNotCancellableError as error:
+                    check(error.task)
+
+    with ScanQueueService(scan_nothing, store=new_store(), workers=2) as queue:
+        together(*(partial(be_a_client, seed) for seed in range(4)))
+    assert ahead == []
 
 
 def test_a_pause_and_a_resume_lose_no_wake_up(new_store: NewStore) -> None:

@@ -389,6 +389,7 @@ def test_a_task_of_a_dead_process_runs_again_within_five_seconds(  # noqa: PLR09
     scan: FakeScan,
     clock: FakeClock,
     make: MakeQueue,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     """While another process lives: back to PENDING, one interruption more."""
     scanner = FakeScanner()
@@ -404,6 +405,10 @@ def test_a_task_of_a_dead_process_runs_again_within_five_seconds(  # noqa: PLR09
     assert again.task.id == scan.task.id
     assert (again.task.attempt, again.task.interruptions) == (2, 1)
     assert again.task.scope == ROCK
+    (record,) = caplog.records
+    assert record.getMessage() == "a process died during a scan"
+    assert vars(record)["scanqueue_library_id"] == "music"
+    assert vars(record)["scanqueue_status"] == "pending"
 
 
 @pytest.mark.own_store("its process is killed")

@@ -485,3 +485,20 @@ def test_two_threads_may_shut_down(queue: ScanQueueService, scan: FakeScan) -> N
     scan.release()
 
     assert [call.result() for call in calls] == [True] * 3
+
+
+def test_left_by_an_exception_it_asks_the_scans_to_stop_at_once(
+    make: MakeQueue, scanner: FakeScanner
+) -> None:
+    """A test that fails is not to wait for its scans, least of all by a clock that stands still."""
+    scanner.hold()
+
+    def leave() -> None:
+        with make(scanner) as queue:
+            queue.submit_task("music")
+            scanner.next_scan()
+            raise LookupError
+
+    with pytest.raises(LookupError):
+        Call(leave).result()
+    assert scanner.scans[0].has_returned

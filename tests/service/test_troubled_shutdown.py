@@ -13,6 +13,7 @@ from scanqueue import (
     QueueClosedError,
     ScanQueueService,
     StoreError,
+    TaskResult,
     TaskStatus,
     WhenRunning,
 )
@@ -32,6 +33,9 @@ from tests.service.tools import (
 )
 
 pytestmark = pytest.mark.own_store("its calls are held up, and its commits fail")
+
+REPAIR = "scanqueue-repair"
+"""The thread that undoes what an interrupted one may have left behind."""
 
 
 @pytest.fixture
@@ -452,3 +456,85 @@ def test_ctrl_c_before_a_claim_changes_nothing(make: MakeQueue, store: FailingSt
     store.recover()
     assert queue.pending_count() == 1
     assert queue.run_pending() == 1
+
+
+def test_a_claim_that_was_rolled_back_is_another_threads_to_make(
+    make: MakeQueue, shared: SharedQueue, store: FailingStore, scanner: FakeScanner
+) -> None:
+    """Undoing it leaves the scan alone that has begun since."""
+    scanner.hold()
+    queue = make(scanner, store=store, workers=0)
+    task_id = queue.submit_task("music")
+    undoing, go_on = threading.Event(), threading.Event()
+
+    def hold_repair(number: int, call: str) -> None:
+        if is_on("repair") and call == "write":
+            undoing.set()
+            assert go_on.wait(PATIENCE)
+
+    def interrupt(_: str) -> None:
+        shared.before_commit = lambda _: None
+        raise KeyboardInterrupt
+
+    store.fail_when(hold_repair)
+    shared.before_commit = interrupt
+    with pytest.raises(KeyboardInterrupt):
+        queue.run_pending()
+    assert undoing.wait(PATIENCE)
+    run = Call(queue.run_pending)
+    scan = scanner.next_scan()
+    go_on.set()
+    await_that(lambda: not any(thread.name == REPAIR for thread in threading.enumerate()))
+
+    assert not scan.context.cancelled
+    scan.release(TaskResult(added_count=1))
+    assert run.result() == 1
+    task = current(queue, task_id)
+    assert (task.status, task.attempt) == (TaskStatus.COMPLETED, 1)
+    assert task.result == TaskResult(added_count=1)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_worker_that_dies_has_its_claim_undone_and_leaves_the_scans_of_others_alone(
+    make: MakeQueue, shared: SharedQueue, scanner: FakeScanner
+) -> None:
+    """A store that ends a thread ends that one, and no task is left RUNNING without a scanner."""
+    scanner.hold()
+    queue = make(scanner, store=shared.store(), workers=2)
+    queue.start()
+    films = queue.submit_task("films")
+    first = scanner.next_scan()
+
+    def end_thread(_: str) -> None:
+        if is_on("worker"):
+            shared.after_commit = lambda _: None
+            raise SystemExit
+
+    shared.after_commit = end_thread
+    music = queue.submit_task("music")
+    await_that(lambda: queue.stats().workers == 1 and queue.stats().pending == 1)
+    assert not first.context.cancelled
+    first.release()
+    scanner.next_scan().release()
+
+    assert queue.wait(films).attempt == 1
+    assert (queue.wait(music).status, queue.wait(music).attempt) == (TaskStatus.COMPLETED, 2)
+
+
+def test_without_a_thread_to_close_the_store_the_caller_closes_it(
+    make: MakeQueue, store: FailingStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A shutdown needs no thread of its own."""
+
+    class Scarce(threading.Thread):
+        def start(self) -> None:
+            if self.name == "scanqueue-retire":
+                raise RuntimeError
+            super().start()
+
+    queue = make(FakeScanner(), store=store)
+    queue.start()
+    monkeypatch.setattr("scanqueue._sync.Thread", Scarce)
+
+    assert queue.shutdown() is True
+    assert store.calls[-1] == "close"

@@ -21,7 +21,7 @@ from scanqueue.errors import (
 )
 from scanqueue.protocols import TaskTable
 from scanqueue.records import Counts, Slot, TaskRecord
-from scanqueue.stores import _sqlite_file
+from scanqueue.stores import _sqlite_file, _writer
 from scanqueue.stores._sqlite_errors import explain
 from scanqueue.stores.sqlite import SQLiteStore
 from tests.bare_queue import DONE, NOON
@@ -129,14 +129,14 @@ def test_a_database_that_others_hold_is_busy(
     open_store: OpenStore, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """All of those that write at the same time hear it; reads go on."""
-    monkeypatch.setattr(_sqlite_file, "BUSY_TIMEOUT", 0.0)
+    monkeypatch.setattr(_writer, "_TRIES", 1)
     store = open_store()
     submit(store, "music")
     with closing(sqlite3.connect(path, isolation_level=None)) as theirs:
         theirs.execute("BEGIN IMMEDIATE")
         calls = [Call(lambda n=number: submit(store, n)) for number in range(4)]  # type: ignore[misc]
         for call in calls:
-            with pytest.raises(StoreBusyError, match="try again"):
+            with pytest.raises(StoreBusyError, match="find out which"):
                 call.result()
         assert waiting(store) == ["music"]
         theirs.execute("ROLLBACK")
@@ -232,6 +232,18 @@ def test_a_rollback_of_sqlite_itself_is_noticed(store: SQLiteStore) -> None:
     submit(store, "films")
 
 
+def test_a_transaction_that_cannot_begin_is_explained(store: SQLiteStore) -> None:
+    """At once: only a busy database is asked again."""
+    submit(store, "music")
+    connection = store._writer._connection
+    assert connection is not None
+    connection.execute("BEGIN")
+    with pytest.raises(StoreError, match=r"SQLite refused .*within a transaction"):
+        submit(store, "films")
+    submit(store, "films")
+    assert waiting(store) == ["music", "films"]
+
+
 def test_a_connection_that_is_of_no_use_is_replaced(store: SQLiteStore) -> None:
     """For writing and for reading."""
 
@@ -296,7 +308,7 @@ def test_a_group_survives_what_one_of_it_does_to_the_connection(
     while not store._writers._waiting[True]:
         assert calls[-1].is_alive()
     go_on.set()
-    with pytest.raises(KeyError if refused == "ROLLBACK" else StoreError):
+    with pytest.raises(StoreError, match="not authorized"):
         calls[1].result()
     if refused == "BEGIN":
         calls[0].result()

@@ -234,6 +234,41 @@ def test_an_exception_takes_back_its_own_block_only(crowd: Crowd) -> None:
     assert crowd.is_free()
 
 
+def test_an_exception_that_tells_of_the_others_waits_for_their_commit(crowd: Crowd) -> None:
+    """Nobody hears of what is not on disk yet."""
+    committing, go_on = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        committing.set()
+        assert go_on.wait(PATIENCE)
+
+    crowd.engine.before_commit = hold
+    first, second = crowd.first(), crowd.next(1, error=ValueError("there is one already"))
+    third = crowd.next(2)
+    crowd.go_on.set()
+    assert committing.wait(PATIENCE)
+    assert second.is_alive()
+    go_on.set()
+    with pytest.raises(ValueError, match="there is one already"):
+        second.result()
+    first.result()
+    third.result()
+    assert crowd.engine.stored == ["first", 2]
+    assert crowd.is_free()
+
+
+def test_an_interrupt_waits_for_nobody(crowd: Crowd) -> None:
+    """It goes through, also when the commit of the others fails."""
+    calls = [crowd.first(), crowd.next(1, error=KeyboardInterrupt())]
+    crowd.engine.fails["commit"] = StoreFullError("no room")
+    crowd.go_on.set()
+    with pytest.raises(KeyboardInterrupt):
+        calls[1].result()
+    with pytest.raises(StoreFullError):
+        calls[0].result()
+    assert crowd.is_free()
+
+
 def test_an_exception_in_the_first_block_leaves_a_fresh_start(crowd: Crowd) -> None:
     """The transaction was its own, and is rolled back."""
     first, second = crowd.first(error=ValueError("no")), crowd.next(2)
@@ -246,18 +281,20 @@ def test_an_exception_in_the_first_block_leaves_a_fresh_start(crowd: Crowd) -> N
 
 
 def test_a_commit_that_fails_fails_for_all(crowd: Crowd) -> None:
-    """Each gets an error of its own, and the next writers go on."""
-    calls = [crowd.first(), crowd.next(1), crowd.next(2, error=ValueError("no"))]
+    """Each gets an error of its own, and the next writers go on.
+
+    That goes for those who raised, too: it may be what was rolled back that they complain of.
+    """
+    calls = [crowd.first(), crowd.next(1), crowd.next(2, error=ValueError("no")), crowd.next(3)]
     crowd.engine.fails["commit"] = StoreFullError("no room")
     crowd.go_on.set()
     errors = []
-    for call in calls[:2]:
+    for call in calls:
         with pytest.raises(StoreFullError, match="no room") as caught:
             call.result()
         errors.append(caught.value)
-    assert errors[0] is not errors[1]
-    with pytest.raises(ValueError, match="no"):
-        calls[2].result()
+    assert len({id(error) for error in errors}) == 4
+    assert str(errors[2].__cause__) == "no"
     assert crowd.engine.stored == []
     assert crowd.is_free()
     with crowd.writers.block(sync=True) as changes:

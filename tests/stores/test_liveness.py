@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from scanqueue import ScanQueueService, TaskResult, TaskStatus
-from scanqueue.errors import QueueClosedError, StoreError
+from scanqueue.errors import QueueClosedError, StoreError, StoreFullError
 from scanqueue.stores import _file_lock, sqlite
 from scanqueue.stores.sqlite import SQLiteStore
 from tests.stores.tools import PATIENCE, Call, OpenStore, claim, edit, submit, waiting
@@ -102,6 +102,45 @@ def test_a_process_that_closes_its_store_leaves_nothing(store: SQLiteStore, path
         assert store.dead_owners({"other"}) == {"other"}
     finally:
         other.end()
+
+
+@pytest.mark.parametrize("use", [waiting, lambda store: submit(store, "films")])
+def test_a_sign_of_life_that_was_deleted_is_given_again(
+    store: SQLiteStore,
+    path: Path,
+    use: Callable[[SQLiteStore], object],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Whatever cleaned up there: the process lives, and others are to know."""
+    submit(store, "music")
+    sign = path.with_name(f"{path.name}-owner-me")
+    sign.unlink()
+    use(store)
+
+    assert not _file_lock.is_free(str(sign))
+    use(store)
+    assert caplog.messages == ["the owner file of this process was deleted; it was made again"]
+    store.close()
+    assert owner_files(path) == set()
+
+
+def test_without_a_sign_of_life_nothing_is_written(
+    store: SQLiteStore, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Others would take what it does for that of a dead process. It can still be read."""
+    submit(store, "music")
+    path.with_name(f"{path.name}-owner-me").unlink()
+
+    def fail(path: str, mode: int) -> int:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(_file_lock, "create", fail)
+        with pytest.raises(StoreFullError):
+            submit(store, "films")
+        assert waiting(store) == ["music"]
+    submit(store, "films")
+    assert waiting(store) == ["music", "films"]
 
 
 def test_the_dead_that_hold_a_slot_are_left_for_recovery(path: Path) -> None:
@@ -353,6 +392,20 @@ def test_a_fork_waits_for_a_reader(store: SQLiteStore) -> None:
     fork.result()
     assert store._is_quiet
     store.after_fork_in_parent()
+
+
+def test_a_fork_while_the_store_is_opened_leaves_the_opening_alone(
+    store: SQLiteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The parent goes on with it; the child cannot use the file."""
+    monkeypatch.setattr(sqlite, "_FORK_PATIENCE", 0.0)
+    with store._opening:
+        store.before_fork()
+        assert not store._is_quiet
+        store.after_fork_in_parent()
+        assert store._opening.locked()
+    submit(store, "music")
+    assert waiting(store) == ["music"]
 
 
 def test_readers_wait_for_a_fork(store: SQLiteStore) -> None:

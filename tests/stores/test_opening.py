@@ -6,10 +6,11 @@ import os
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -69,6 +70,26 @@ def test_a_path_must_name_a_file(path: str) -> None:
     """What SQLite takes for something else is refused."""
     with pytest.raises(ValueError, match="path must be "):
         SQLiteStore(path)
+
+
+def test_a_path_must_be_one_that_the_file_system_can_have() -> None:
+    """A lone surrogate stands for no byte."""
+    with pytest.raises(ValueError, match="path must be a name that the file system can have"):
+        SQLiteStore("queue\ud800.db")
+    with pytest.raises(ValueError, match="the name of a file, without a slash at its end"):
+        SQLiteStore("folder/")
+
+
+def test_a_relative_path_needs_a_current_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The error says what to do."""
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    with pytest.raises(ValueError, match="absolute, since the current folder is gone"):
+        SQLiteStore("queue.db")
 
 
 def test_durability_is_one_of_two() -> None:
@@ -296,7 +317,7 @@ def test_what_is_no_database_is_refused(path: Path, content: bytes) -> None:
 def test_an_empty_file_is_refused(path: Path) -> None:
     """A queue is never empty, not even after a crash while it is made."""
     path.touch()
-    refused(path, StoreCorruptError, "is empty; delete it to begin a new queue")
+    refused(path, StoreCorruptError, "is empty, so it is no queue; delete it to begin one")
 
 
 @pytest.mark.parametrize("mode", ["delete", "wal"])
@@ -408,6 +429,28 @@ def test_a_read_only_file_system_is_refused(tmp_path: Path) -> None:
         subprocess.run(["mount", "-o", "remount,ro", folder], check=True)  # noqa: S607
         refused(folder / "queue.db", StoreReadOnlyError, "can only be read")
         refused(folder / "new.db", StoreReadOnlyError, "it can only be read")
+
+
+def test_a_queue_that_does_not_know_its_version_is_damaged(store: SQLiteStore, path: Path) -> None:
+    """It would be taken for one that is to be made."""
+    store.close()
+    edit(path, "PRAGMA user_version = 0")
+    refused(path, StoreCorruptError, "does not know its version; put a backup in its place")
+
+
+def test_a_file_system_without_shared_memory_is_refused(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a write-ahead log, readers and a writer would wait for each other."""
+
+    class WithoutLog(sqlite3.Connection):
+        def execute(self, statement: str, values: Sequence[Any] = ()) -> sqlite3.Cursor:  # type: ignore[override]
+            refuses = statement == "PRAGMA journal_mode = WAL" and path.exists()
+            return super().execute("PRAGMA journal_mode = DELETE" if refuses else statement, values)
+
+    monkeypatch.setattr(sqlite3, "connect", partial(sqlite3.connect, factory=WithoutLog))
+    with pytest.raises(StoreError, match="cannot keep a write-ahead log on this file system"):
+        SQLiteStore(path).open("me", 1000)
 
 
 def test_a_file_system_that_becomes_read_only_is_reported(tmp_path: Path) -> None:

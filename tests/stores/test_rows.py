@@ -4,25 +4,19 @@ import attrs
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scanqueue._text import ERROR_LIMIT, storable
 from scanqueue.models import ScanTask
 from scanqueue.records import TaskRecord
+from scanqueue.testing.strategies import ODD_LIBRARY_IDS, tasks
 from tests.stores.tables import table_in_memory, values_of
 from tests.stores.tools import put
-from tests.strategies import ODD_LIBRARY_IDS, scan_tasks
 
 
 def to_record(task: ScanTask, rank: int) -> TaskRecord:
-    """Return a record of a task that might be."""
-    values = attrs.asdict(task, recurse=False)
-    if values["error"] is not None:
-        values["error"] = storable(values["error"], ERROR_LIMIT)
-    if task.is_ended and task.completed_at is None:
-        values["completed_at"] = task.created_at
-    return TaskRecord(**values, rank=rank)
+    """Return the record of a task."""
+    return TaskRecord(**attrs.asdict(task, recurse=False), rank=rank)
 
 
-@given(one=scan_tasks(), two=scan_tasks(), rank=st.integers(0, 2**63 - 1))
+@given(one=tasks(), two=tasks(), rank=st.integers(0, 2**63 - 1))
 def test_every_field_comes_back(one: ScanTask, two: ScanTask, rank: int) -> None:
     """As it was inserted, and as it was replaced."""
     table = table_in_memory(0)

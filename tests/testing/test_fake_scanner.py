@@ -70,6 +70,7 @@ def test_a_held_scan_shows_what_it_was_given(queue: ScanQueueService, scan: Fake
     """Library, task and context."""
     assert scan.library_id == scan.context.library_id == "music"
     assert scan.task == scan.context.task == current(queue, scan.task.id)
+    assert repr(scan.context) == f"<ScanContext of library 'music', task {scan.task.id}>"
     assert not scan.has_returned
 
 

@@ -10,6 +10,7 @@ from scanqueue._queries import CHANGES_BATCH
 from scanqueue.models import ScanTask
 
 if TYPE_CHECKING:
+    from scanqueue._hub import Hub
     from scanqueue.aio._queue import AsyncScanQueue
 
 
@@ -18,11 +19,15 @@ class Changes(AsyncIterator[ScanTask]):
 
     Args:
         queue: The queue.
+        hub: Where its threads meet.
         cursor: The revision after which to begin.
     """
 
-    def __init__(self, queue: AsyncScanQueue, cursor: int) -> None:
+    def __init__(self, queue: AsyncScanQueue, hub: Hub, cursor: int) -> None:
         self._queue = queue
+        self._hub = hub
+        self._seen = 0
+        """`news_seq` as it was before the batch was fetched."""
         self._cursor = cursor
         self._batch: deque[ScanTask] = deque()
         self._is_open = True
@@ -30,20 +35,37 @@ class Changes(AsyncIterator[ScanTask]):
 
     async def __anext__(self) -> ScanTask:
         self._refuse_second_reader()
-        if self._is_open and not self._batch:
-            self._is_read = True
-            try:
+        self._is_read = True
+        try:
+            task = await self._next()
+        finally:
+            self._is_read = False
+        if task is None:
+            self._is_open = False
+            raise StopAsyncIteration
+        return task
+
+    async def _next(self) -> ScanTask | None:
+        while self._is_open:
+            if not self._batch:
+                self._seen = self._hub.news_seq
                 self._batch.extend(
                     await self._queue.list_changes(self._cursor, limit=CHANGES_BATCH, timeout=None)
                 )
-            finally:
-                self._is_read = False
-        if not self._batch:
-            self._is_open = False
-            raise StopAsyncIteration
-        task = self._batch.popleft()
-        self._cursor = task.revision
-        return task
+            if not self._batch:
+                break
+            # What has changed since it was fetched comes later, in its latest state. It is taken
+            # out last, since a read that is cancelled must lose nothing.
+            is_latest = self._hub.news_seq == self._seen or await self._is_latest(self._batch[0])
+            task = self._batch.popleft()
+            self._cursor = task.revision
+            if is_latest:
+                return task
+        return None
+
+    async def _is_latest(self, task: ScanTask) -> bool:
+        found = await self._queue.get_task(task.id)
+        return found is not None and found.revision == task.revision
 
     async def aclose(self) -> None:
         """End it, for those who close what they iterate over."""

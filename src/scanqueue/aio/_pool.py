@@ -7,6 +7,7 @@ hangs in a store would hang the exit.
 from __future__ import annotations
 
 from collections import deque
+from itertools import count
 from typing import TYPE_CHECKING
 
 from scanqueue import _sync
@@ -22,10 +23,13 @@ LINGER = 1.0
 class Pool:
     """A few daemon threads that call functions in the order in which they come.
 
+    Some functions may have to wait for long, for a disk or for another process, and others not. One
+    thread is always there for the others.
+
     Thread-safety: any thread.
 
     Args:
-        names: What to call the threads; there are never more of them.
+        names: What to call the threads, two at least; there are never more of them.
     """
 
     def __init__(self, *names: str) -> None:
@@ -37,41 +41,64 @@ class Pool:
         """Those of threads that are not there."""
         self._idle = 0
         """Threads that wait, or were woken and have not looked yet."""
-        self._functions: deque[Callable[[], object]] = deque()
-        """What to call."""
+        self._waiting: dict[bool, deque[tuple[int, Callable[[], object]]]]
+        self._waiting = {True: deque(), False: deque()}
+        """What to call, with its number: what may have to wait, and the others."""
+        self._numbers = count()
+        self._slow_left = len(names) - 1
+        """How many more of those that may have to wait can be called now."""
 
-    def submit(self, function: Callable[[], object]) -> None:
+    def submit(self, function: Callable[[], object], *, may_wait: bool = False) -> None:
         """Have a function called.
 
         Args:
             function: It must not raise.
+            may_wait: Whether it may have to wait for long.
 
         Raises:
             RuntimeError: No thread could be started; it will not be called.
         """
         with self._lock:
-            if self._free_names and self._idle <= len(self._functions):
+            if self._free_names and self._idle <= sum(map(len, self._waiting.values())):
                 name = min(self._free_names)
                 _sync.Thread(target=self._run, args=(name,), name=name, daemon=True).start()
                 self._free_names.remove(name)
-            self._functions.append(function)
+            self._waiting[may_wait].append((next(self._numbers), function))
             self._arrivals.notify()
 
     def _run(self, name: str) -> None:
-        while function := self._next(name):
+        may_wait = False
+        while found := self._next(name, was_slow=may_wait):
+            may_wait, function = found
             function()
-            del function  # and what it keeps alive, while this thread waits
+            del function, found  # and what they keep alive, while this thread waits
 
-    def _next(self, name: str) -> Callable[[], object] | None:
-        """Return what to call next, or None when the thread is to end."""
+    def _next(self, name: str, *, was_slow: bool) -> tuple[bool, Callable[[], object]] | None:
+        """Return what to call next, or None when the thread is to end.
+
+        Args:
+            name: The thread's.
+            was_slow: Whether what it has called was one that may have to wait.
+        """
         clock = SystemClock()
         deadline = clock.monotonic() + LINGER
         with self._lock:
+            self._slow_left += was_slow
             self._idle += 1
-            while not self._functions and clock.monotonic() < deadline:
+            while (may_wait := self._kind()) is None and clock.monotonic() < deadline:
                 clock.wait_until(self._arrivals, deadline)
             self._idle -= 1
-            if self._functions:
-                return self._functions.popleft()
+            if may_wait is not None:
+                self._slow_left -= may_wait
+                return may_wait, self._waiting[may_wait].popleft()[1]
             self._free_names.add(name)
             return None
+
+    def _kind(self) -> bool | None:
+        """Return of which kind the first is that can be called now, or None. Requires the lock."""
+        heads = {
+            waiting[0][0]: may_wait
+            for may_wait, waiting in self._waiting.items()
+            if waiting and (self._slow_left or not may_wait)
+        }
+        return heads[min(heads)] if heads else None

@@ -10,9 +10,9 @@ from scanqueue._scope import WHOLE_LIBRARY
 from scanqueue._service import ScanQueueService
 from scanqueue._validate import (
     check_bool,
+    check_cursor,
     check_instance,
-    check_int,
-    check_optional_int,
+    check_limit,
     check_task_id,
     check_timeout,
 )
@@ -55,7 +55,8 @@ class AsyncScanQueue:
     (`run_pending` and `shutdown` too), one that is still queued is not. Timeouts are those of the
     service, by its clock.
 
-    Short calls run on up to four threads of its own. Those that wait for the queue (`wait`,
+    Short calls run on up to four threads of its own, one of which is kept for those that only look:
+    what waits for a busy store holds no reader up. Those that wait for the queue (`wait`,
     `changes`, `list_changes` with a timeout) cost no thread each: one listener serves them all.
     The properties, and `changes()` without a revision, ask the store on the spot. No thread keeps
     the interpreter from exiting, not even one that hangs in the store.
@@ -84,7 +85,7 @@ class AsyncScanQueue:
 
     async def start(self) -> None:
         """Start the workers; see `ScanQueueService.start`."""
-        await self._threads.call(self._service.start)
+        await self._threads.write(self._service.start)
 
     async def shutdown(
         self,
@@ -112,9 +113,9 @@ class AsyncScanQueue:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Shut down, with the usual timeout; a forked child's copy is left alone."""
+        """Shut down, as the service does when it is left."""
         if not self._core.forked:  # pragma: no branch - but in forked children
-            await self.shutdown()
+            await self.shutdown(interrupt_running=exc_type is not None)
 
     @property
     def is_started(self) -> bool:
@@ -137,7 +138,7 @@ class AsyncScanQueue:
         when_running: WhenRunning = WhenRunning.JOIN,
     ) -> UUID:
         """Ask for a scan, and return its task's id; see `ScanQueueService.submit_task`."""
-        return await self._threads.call(
+        return await self._threads.write(
             self._service.submit_task, library_id, priority, scope=scope, when_running=when_running
         )
 
@@ -150,27 +151,27 @@ class AsyncScanQueue:
         when_running: WhenRunning = WhenRunning.JOIN,
     ) -> Submission:
         """Ask for a scan, and say what happened; see `ScanQueueService.submit`."""
-        return await self._threads.call(
+        return await self._threads.write(
             self._service.submit, library_id, priority, scope=scope, when_running=when_running
         )
 
     async def cancel_task(self, task_id: UUID) -> ScanTask:
         """Cancel a task, at once; see `ScanQueueService.cancel_task`."""
-        return await self._threads.call(self._service.cancel_task, task_id)
+        return await self._threads.write(self._service.cancel_task, task_id)
 
     async def cancel_library(self, library_id: LibraryId) -> list[ScanTask]:
         """Cancel the active tasks of a library; see `ScanQueueService.cancel_library`."""
-        return await self._threads.call(self._service.cancel_library, library_id)
+        return await self._threads.write(self._service.cancel_library, library_id)
 
     # --- running ---
 
     async def pause(self) -> None:
         """Let no new scan start in the whole queue; see `ScanQueueService.pause`."""
-        await self._threads.call(self._service.pause)
+        await self._threads.write(self._service.pause)
 
     async def resume(self) -> None:
         """Let scans start again; see `ScanQueueService.resume`."""
-        await self._threads.call(self._service.resume)
+        await self._threads.write(self._service.resume)
 
     @property
     def is_paused(self) -> bool:
@@ -252,8 +253,8 @@ class AsyncScanQueue:
         """
         if check_timeout(timeout) == 0.0:
             return await self._threads.call(self._service.list_changes, after, limit=limit)
-        after = check_int("after", after)
-        limit = check_optional_int("limit", limit)
+        after = check_cursor(after)
+        limit = check_limit(limit)
         if limit == 0:
             return []
         return await self._threads.listener.answer(Reader(self._core, timeout, after, limit))
@@ -275,8 +276,8 @@ class AsyncScanQueue:
             ValueError: `after` is negative.
             StoreError: The store failed.
         """
-        cursor = self.revision if after is None else check_int("after", after)
-        return Changes(self, cursor)
+        cursor = self.revision if after is None else check_cursor(after)
+        return Changes(self, self._core.hub, cursor)
 
     async def wait(
         self,

@@ -50,8 +50,21 @@ class Threads:
             args: Its arguments.
             kwargs: Its arguments by name.
         """
-        call = Call(self._core.scans, partial(function, *args, **kwargs))
-        self._pool.submit(call.run)
+        return await self._pooled(partial(function, *args, **kwargs), may_wait=False)
+
+    async def write(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        """Have a short call made that changes the queue, and so may have to wait for others.
+
+        Args:
+            function: What to call.
+            args: Its arguments.
+            kwargs: Its arguments by name.
+        """
+        return await self._pooled(partial(function, *args, **kwargs), may_wait=True)
+
+    async def _pooled(self, function: Callable[[], T], *, may_wait: bool) -> T:
+        call = Call(self._core.scans, function)
+        self._pool.submit(call.run, may_wait=may_wait)
         return await call.get()
 
     async def call_apart(self, name: str, function: Callable[[], T]) -> T:

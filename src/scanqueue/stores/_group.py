@@ -2,7 +2,8 @@
 
 Blocks run one at a time, first come, first served. A block that ends while others wait does not
 commit: the next one runs in the same transaction, behind a mark of its own, and the last of them
-commits for all. Nobody leaves before that commit, so what was left is on disk.
+commits for all. Nobody leaves before that commit, so what was left is on disk. Neither does a
+block that was left by an exception: it has seen what the others did, and its exception may tell.
 
 ::
 
@@ -78,6 +79,8 @@ class _Group(Generic[T]):
         """How many have begun, whatever became of them."""
         self.members: list[Block[T]] = []
         """Those that have ended well, and wait for the commit."""
+        self.witnesses: list[Block[T]] = []
+        """Those that were taken back, and wait for it all the same."""
         self.failure: StoreError | None = None
 
 
@@ -162,14 +165,18 @@ class Writers(Generic[T]):
         Raises:
             StoreError: The commit failed: nothing was changed.
         """
+        group = self._group
+        assert group is not None
         if error is not None:
             shown = self._engine.explain(error)
-            self._retreat(block, error)
+            waits = isinstance(error, Exception)  # an interrupt does not
+            if self._retreat(block, error, waits=waits):
+                block.wait()
+            if waits and group.failure is not None:
+                raise _copy_of(group.failure) from error
             if shown is not error:
                 raise shown from error
             return
-        group = self._group
-        assert group is not None
         try:
             block.prepare_to_wait()
             self._engine.keep()
@@ -184,10 +191,19 @@ class Writers(Generic[T]):
         if group.failure is not None:
             raise _copy_of(group.failure)
 
-    def _retreat(self, block: Block[T], error: BaseException) -> None:
-        """Take back what a block did, and nothing else; have others go on, if it has the turn."""
+    def _retreat(self, block: Block[T], error: BaseException, *, waits: bool = False) -> bool:
+        """Take back what a block did, and nothing else; have others go on, if it has the turn.
+
+        Args:
+            block: The block.
+            error: What it was left by.
+            waits: Whether it is to be told of the commit of the others.
+
+        Returns:
+            Whether it must wait to be told.
+        """
         if self._holder is not block:
-            return
+            return False
         group = self._group
         if group is None or not group.members:
             try:
@@ -195,10 +211,13 @@ class Writers(Generic[T]):
             finally:
                 self._group = None
                 self._pass_on(error if isinstance(error, StoreBusyError) else None)
-            return
+            return False
         try:
             if block not in group.members:
                 self._engine.undo()
+            if waits:
+                block.prepare_to_wait()
+                group.witnesses.append(block)
         except StoreError as failure:
             group.failure = failure
         except BaseException as interrupt:
@@ -207,8 +226,10 @@ class Writers(Generic[T]):
             self._engine.rollback()
             raise
         finally:
-            if group.failure is not None or not self._hand_on(group):
+            handed_on = group.failure is None and self._hand_on(group)
+            if not handed_on:
                 self._settle(group)
+        return handed_on and waits
 
     # --- whose turn it is ---
 
@@ -263,7 +284,7 @@ class Writers(Generic[T]):
                 self._holder = None
 
     def _settle(self, group: _Group[T]) -> None:
-        """Commit for the whole group, tell its members, and hand the turn on."""
+        """Commit for the whole group, tell all who wait for it, and hand the turn on."""
         holder = self._holder
         try:
             if group.failure is None:
@@ -278,9 +299,9 @@ class Writers(Generic[T]):
             raise
         finally:
             self._group = None
-            for member in group.members:
-                if member is not holder:
-                    member.go_on()
+            for block in (*group.members, *group.witnesses):
+                if block is not holder:
+                    block.go_on()
             self._pass_on()
 
 

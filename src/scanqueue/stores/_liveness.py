@@ -8,6 +8,7 @@ import stat
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from scanqueue import _sync
 from scanqueue.stores import _file_lock
 from scanqueue.stores._sqlite_file import beside
 
@@ -26,6 +27,8 @@ _MADE = re.compile(r"[0-9a-f]{32}")
 class Liveness:
     """The sign of life of one owner, and its eye for those of others.
 
+    Thread-safety: any thread.
+
     Args:
         path: The database.
         owner: Who holds the lock until `give_up`.
@@ -43,12 +46,33 @@ class Liveness:
             raise ValueError(message)
         self._path = path
         self._owner = owner
-        self._descriptor: int | None = _file_lock.create(
-            self._file_of(owner), stat.S_IMODE(os.stat(path).st_mode)
-        )
+        self._lock = _sync.Lock()
+        """Protects `_descriptor`; held for moments."""
+        self._descriptor: int | None = self._create()
+
+    def _create(self) -> int:
+        mode = stat.S_IMODE(os.stat(self._path).st_mode)
+        return _file_lock.create(self._file_of(self._owner), mode)
 
     def _file_of(self, owner: OwnerId) -> str:
         return self._path + _INFIX + owner
+
+    def renew(self) -> bool:
+        """Make the file anew if somebody has deleted it: others take its owner for dead then.
+
+        Returns:
+            Whether that was so.
+
+        Raises:
+            OSError: It cannot be made.
+        """
+        with self._lock:
+            descriptor = self._descriptor
+            if descriptor is None or os.fstat(descriptor).st_nlink:
+                return False
+            self._descriptor = self._create()
+            os.close(descriptor)
+            return True
 
     def dead(self, owners: Collection[OwnerId]) -> set[OwnerId]:
         """Return those of the owners whose process is dead for sure.
@@ -80,7 +104,8 @@ class Liveness:
 
     def give_up(self) -> None:
         """End the sign of life; a second call does nothing."""
-        descriptor, self._descriptor = self._descriptor, None
+        with self._lock:
+            descriptor, self._descriptor = self._descriptor, None
         if descriptor is not None:
             # Removed while it is locked: whoever makes a file of this name makes a new one.
             with suppress(OSError):

@@ -32,7 +32,7 @@ _CORRUPT: Final = (
 _BY_CODE: Final = {
     sqlite3.SQLITE_BUSY: (
         StoreBusyError,
-        "another connection has held it locked for too long; find out which, and try again",
+        "another connection has held it locked for too long; find out which, with `fuser`",
     ),
     sqlite3.SQLITE_LOCKED: (StoreBusyError, "another connection holds it locked; try again"),
     sqlite3.SQLITE_PROTOCOL: (StoreBusyError, "too many others open it right now; try again"),
@@ -66,9 +66,11 @@ def explain(error: sqlite3.Error | OSError, path: str) -> StoreError:
     """
     if isinstance(error, OSError):
         kind, advice = _BY_ERRNO.get(error.errno or 0, (StoreError, "the system refused"))
+        said = error.strerror  # not the whole: it names files that nobody knows
     else:
         kind, advice = _of_sqlite(error, path)
-    return kind(f"the queue in {path!r} failed: {advice} ({error})")
+        said = str(error)
+    return kind(f"the queue in {path!r} failed: {advice} ({said})")
 
 
 def _of_sqlite(error: sqlite3.Error, path: str) -> tuple[type[StoreError], str]:

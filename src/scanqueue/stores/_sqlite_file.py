@@ -133,7 +133,7 @@ class DatabaseFile:
         if not stat.S_ISREG(found.st_mode):
             raise StoreError(f"{self.path!r} is not a regular file; choose another path")
         if found.st_size == 0:
-            message = f"the queue in {self.path!r} is empty; delete it to begin a new queue"
+            message = f"the file {self.path!r} is empty, so it is no queue; delete it to begin one"
             raise StoreCorruptError(message)
         if found.st_size < _SMALLEST:
             message = (

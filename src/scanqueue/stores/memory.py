@@ -28,13 +28,16 @@ class MemoryStore:
     """Tasks end with the process."""
     shared: bool = False
     """No other process can see them."""
-    progress_interval: float = 0.1
+    progress_interval: float = 0.05
     """Seconds between two publications of the progress of one scan."""
     poll_interval: float | None = None
     """There are no other processes to look for."""
 
     def __init__(self) -> None:
         self.after_fork()
+
+    def __repr__(self) -> str:
+        return "MemoryStore()"
 
     def open(self, owner: OwnerId, first_revision: int) -> None:  # noqa: ARG002 - one owner at most
         """Begin an empty queue.

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import weakref
+from contextlib import suppress
+from logging import ERROR, Logger, getLogger
 from typing import TYPE_CHECKING, Final, Literal
 
 from scanqueue import _forks, _sync
+from scanqueue._logs import log
 from scanqueue._validate import wrong_type, wrong_value
 from scanqueue.errors import StoreError
 from scanqueue.stores import _file_lock
@@ -27,6 +30,8 @@ if TYPE_CHECKING:
     from scanqueue.stores._sqlite_table import SQLiteTable
 
 __all__ = ["SQLiteStore"]
+
+logger: Logger = getLogger(__name__)
 
 _FORK_PATIENCE = 1.0
 """Seconds that a fork waits for transactions of other threads."""
@@ -167,6 +172,8 @@ class SQLiteStore:
         Raises:
             StoreError: It cannot be read.
         """
+        with suppress(StoreError):  # then it is the writers who cannot go on
+            self._renew_sign()
         return Reading(self._readers)
 
     def write(self, *, sync: bool = True) -> AbstractContextManager[TaskTable]:
@@ -186,7 +193,19 @@ class SQLiteStore:
         if not self._is_open:
             message = f"the queue in {self.path!r} is not open; start a new service on a new store"
             raise StoreError(message)
+        self._renew_sign()
         return self._writers.block(sync=sync)
+
+    def _renew_sign(self) -> None:
+        """Put the sign of life back if somebody has deleted it; that is one look at a file."""
+        if self._is_open and self._liveness is not None:
+            try:
+                was_gone = self._liveness.renew()
+            except OSError as error:
+                raise explain(error, self._file.path) from error
+            if was_gone:
+                message = "the owner file of this process was deleted; it was made again"
+                log(logger, ERROR, message, path=self._file.path)
 
     def dead_owners(self, owners: Collection[OwnerId]) -> Collection[OwnerId]:
         """Return those of the owners whose process is dead for sure.
@@ -258,11 +277,11 @@ def _check_path(path: object) -> str:
     if not isinstance(path, str):
         wrong_type("path", path, "a str or a path of str")
     if not path or path == ":memory:" or path.startswith("file:"):
-        wrong_value("path", path, "the name of a file; in memory, use a MemoryStore")
+        wrong_value("path", path, "the name of a file (a queue in memory has a MemoryStore)")
     if "\0" in path:
         wrong_value("path", path, "without NUL characters")
     if path.endswith(os.sep):
-        wrong_value("path", path, "the name of a file, not of a folder")
+        wrong_value("path", path, "the name of a file, without a slash at its end")
     try:
         os.fsencode(path)
         return os.path.abspath(path)

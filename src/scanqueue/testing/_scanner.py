@@ -2,128 +2,42 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import defaultdict, deque
 from typing import TYPE_CHECKING
 
 from scanqueue import _sync
-from scanqueue._validate import check_instance, check_seconds, wrong_type
-from scanqueue.models import TaskResult
+from scanqueue._validate import check_library_id, check_seconds
 from scanqueue.testing._clock import PATIENCE
+from scanqueue.testing._scan import FakeScan
+from scanqueue.testing._script import ScanScript
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from scanqueue._context import LiveContext
-    from scanqueue.models import LibraryId, ScanTask
+    from scanqueue.models import LibraryId, TaskResult
     from scanqueue.protocols import ScanContext
 
-__all__ = ["FakeScan", "FakeScanner"]
-
-
-class FakeScan:
-    """One scan of a `FakeScanner`, in the hand of a test.
-
-    Thread-safety: every method may be called from any thread.
-
-    Attributes:
-        library_id: The library that is scanned.
-        task: The task, as it was claimed.
-        context: What the scanner was given.
-    """
-
-    def __init__(self, context: LiveContext) -> None:
-        self.library_id: LibraryId = context.library_id
-        self.task: ScanTask = context.task
-        self.context: ScanContext = context
-        self._live = context
-        self._orders: deque[Callable[[], TaskResult | None]] = deque()
-        self._obeys = True
-        self._returned = _sync.Event()
-
-    @property
-    def has_returned(self) -> bool:
-        """Whether its scanner has returned, or raised."""
-        return self._returned.is_set()
-
-    def report(
-        self, scanned_paths: int, total_paths: int | None = None, message: str | None = None
-    ) -> None:
-        """Report progress, as the scanner would; published like any report.
-
-        Args:
-            scanned_paths: How many items are done.
-            total_paths: How many there are in all; None when that is not known.
-            message: What is being scanned.
-        """
-        self.context.report(scanned_paths, total_paths, message)
-
-    def ignore_cancel(self) -> None:
-        """Go on when asked to stop, until `release` or `fail`."""
-        self._obeys = False
-
-    def do(self, action: Callable[[ScanContext], object]) -> None:
-        """Have the thread of the scan call a function.
-
-        Args:
-            action: What to call, with the context. What it raises, the scanner raises.
-        """
-
-        def order() -> None:
-            action(self.context)
-
-        self._order(order)
-
-    def release(self, result: TaskResult | None = None) -> None:
-        """Let it return.
-
-        Args:
-            result: What it returns; an empty `TaskResult` when None.
-        """
-        found = TaskResult() if result is None else result
-        check_instance("result", found, TaskResult)
-        self._order(lambda: found)
-
-    def fail(self, error: BaseException) -> None:
-        """Let it raise.
-
-        Args:
-            error: What it raises.
-        """
-        if not isinstance(error, BaseException):
-            wrong_type("error", error, "an exception")
-
-        def order() -> None:
-            raise error
-
-        self._order(order)
-
-    def _order(self, order: Callable[[], TaskResult | None]) -> None:
-        self._orders.append(order)
-        self._live.wake()
-
-    def _run(self) -> TaskResult:
-        try:
-            while True:
-                self._live.wait(self._has_something_to_do)
-                while self._orders:
-                    result = self._orders.popleft()()
-                    if result is not None:
-                        return result
-                if self._obeys:
-                    self.context.raise_if_cancelled()
-        finally:
-            self._returned.set()
-
-    def _has_something_to_do(self) -> bool:
-        return bool(self._orders) or (self._obeys and self.context.cancelled)
+__all__ = ["FakeScanner"]
 
 
 class FakeScanner:
     """A `Scanner` for tests.
 
-    Its scans return an empty result at once, or, after `hold`, wait for the test:
+    Its scans return an empty result at once. What else they will do can be written down before they
+    begin, and what they did can be looked up afterwards:
 
-    >>> from scanqueue import ScanQueueService
+    >>> from scanqueue import LibraryUnavailable, ScanQueueService, TaskResult
+    >>> scanner = FakeScanner()
+    >>> scanner.on("music").raises(LibraryUnavailable("the drive is away"))
+    >>> scanner.on("music").reports(10, 10).returns(TaskResult(added_count=10))
+    >>> with ScanQueueService(scanner) as queue:
+    ...     print(queue.wait(queue.submit_task("music")).error)
+    ...     print(queue.wait(queue.submit_task("music")).result.added_count)
+    LibraryUnavailable: the drive is away
+    10
+    >>> scanner.scanned_libraries
+    ['music', 'music']
+
+    After `hold` they wait for the test:
+
     >>> scanner = FakeScanner()
     >>> scanner.hold()
     >>> with ScanQueueService(scanner) as queue:
@@ -138,38 +52,87 @@ class FakeScanner:
 
     A held scan stops when it is cancelled, unless told to `ignore_cancel`.
 
+    Only `next_scan`, and `await_held` of a scan, wait: in the test of an asyncio server, have a
+    thread call them (`await asyncio.to_thread(scanner.next_scan)`). All else can be called on the
+    event loop.
+
     Thread-safety: every method may be called from any thread.
     """
 
     def __init__(self) -> None:
         self._lock = _sync.Lock()
-        """Protects all fields; no other lock is taken while it is held."""
+        """Protects all fields, and the scripts; no other lock is taken while it is held."""
         self._begun = _sync.Condition(self._lock)
         self._held = False
         self._held_libraries: set[LibraryId] = set()
         self._scans: list[FakeScan] = []
         self._unseen: deque[FakeScan] = deque()
+        self._scripts: defaultdict[LibraryId | None, deque[ScanScript]] = defaultdict(deque)
+        """Those of one scan each that have not begun; None: of the next scan of any library."""
+        self._lasting: dict[LibraryId | None, ScanScript] = {}
 
-    @property
-    def scans(self) -> list[FakeScan]:
-        """All scans that have begun, in order."""
+    # --- before ---
+
+    def on(self, library_id: LibraryId | None = None) -> ScanScript:
+        """Begin the script of one scan: the next one that has no script yet.
+
+        A second call is about the scan after that, and so on. Scripts of a library come before
+        those of any.
+
+        Args:
+            library_id: Of which library; None: of whichever is scanned next.
+
+        Returns:
+            The script, to be written before that library is submitted.
+
+        Raises:
+            TypeError: `library_id` is neither an int nor a str.
+            ValueError: It is no possible id.
+        """
+        library_id = _check_optional(library_id)
+        script = ScanScript(f"the next scan of {_shown(library_id)}", self._lock)
         with self._lock:
-            return list(self._scans)
+            self._scripts[library_id].append(script)
+        return script
+
+    def always(self, library_id: LibraryId | None = None) -> ScanScript:
+        """Begin the script of all scans that have none of their own, in place of an earlier one.
+
+        Args:
+            library_id: Of which library; None: of those that have no such script themselves.
+
+        Returns:
+            The script, to be written before such a library is submitted.
+
+        Raises:
+            TypeError: `library_id` is neither an int nor a str.
+            ValueError: It is no possible id.
+        """
+        library_id = _check_optional(library_id)
+        script = ScanScript(f"all scans of {_shown(library_id)}", self._lock)
+        with self._lock:
+            self._lasting[library_id] = script
+        return script
 
     def hold(self, *library_ids: LibraryId) -> None:
-        """Hold every scan that begins from now on.
+        """Hold every scan that begins from now on and has no script with an end.
 
         Args:
             library_ids: Hold only scans of these libraries; none: of all.
+
+        Raises:
+            TypeError: A library id is neither an int nor a str.
+            ValueError: One is no possible id.
         """
+        libraries = [check_library_id(library_id) for library_id in library_ids]
         with self._lock:
-            if library_ids:
-                self._held_libraries.update(library_ids)
-            else:
-                self._held = True
+            self._held_libraries.update(libraries)
+            self._held = self._held or not libraries
+
+    # --- meanwhile ---
 
     def let_go(self) -> None:
-        """Release all that is held, and hold no more."""
+        """Release all scans that are running, and hold no more."""
         with self._lock:
             self._held = False
             self._held_libraries.clear()
@@ -192,9 +155,52 @@ class FakeScanner:
         timeout = check_seconds("timeout", timeout)
         with self._lock:
             if not self._begun.wait_for(lambda: bool(self._unseen), timeout):
-                message = f"no scan has begun within {timeout} seconds"
+                message = (
+                    f"no scan has begun within {timeout} seconds; those before it were of"
+                    f" {[scan.library_id for scan in self._scans]}"
+                )
                 raise TimeoutError(message)
             return self._unseen.popleft()
+
+    # --- afterwards ---
+
+    @property
+    def scans(self) -> list[FakeScan]:
+        """All scans that have begun, in order."""
+        with self._lock:
+            return list(self._scans)
+
+    @property
+    def scanned_libraries(self) -> list[LibraryId]:
+        """The libraries of all scans that have begun, in order."""
+        return [scan.library_id for scan in self.scans]
+
+    def scans_of(self, library_id: LibraryId) -> list[FakeScan]:
+        """Return the scans of a library that have begun, in order.
+
+        Args:
+            library_id: The library.
+
+        Raises:
+            TypeError: `library_id` is neither an int nor a str.
+            ValueError: It is no possible id.
+        """
+        library_id = check_library_id(library_id)
+        return [scan for scan in self.scans if scan.library_id == library_id]
+
+    def check_scripts(self) -> None:
+        """Check that each script of `on` was played: a library with a typo never is.
+
+        Raises:
+            AssertionError: One was not; the message names it.
+        """
+        with self._lock:
+            left = [script for scripts in self._scripts.values() for script in scripts]
+        if left:
+            message = f"never played: {left}; scanned were {self.scanned_libraries}"
+            raise AssertionError(message)
+
+    # --- for the queue ---
 
     def scan(self, library_id: LibraryId, context: ScanContext) -> TaskResult:
         """Scan, as the test says; called by the queue.
@@ -205,10 +211,26 @@ class FakeScanner:
         """
         scan = FakeScan(context)  # type: ignore[arg-type]  # the queue's own, which can be woken
         with self._lock:
+            script = self._take_script(library_id)
             is_held = self._held or library_id in self._held_libraries
+            if script is not None:
+                script._begin()  # noqa: SLF001 - the same fake
+                is_held = is_held or script._is_held  # noqa: SLF001 - same
             self._scans.append(scan)
             self._unseen.append(scan)
             self._begun.notify_all()
-        if not is_held:
-            scan.release()
-        return scan._run()  # noqa: SLF001 - the other half of the same fake
+        return scan._run(script, is_held=is_held)  # noqa: SLF001 - same
+
+    def _take_script(self, library_id: LibraryId) -> ScanScript | None:
+        for key in (library_id, None):
+            if self._scripts[key]:
+                return self._scripts[key].popleft()
+        return self._lasting.get(library_id, self._lasting.get(None))
+
+
+def _check_optional(library_id: LibraryId | None) -> LibraryId | None:
+    return None if library_id is None else check_library_id(library_id)
+
+
+def _shown(library_id: LibraryId | None) -> str:
+    return "any library" if library_id is None else f"library {library_id!r}"

@@ -70,6 +70,7 @@ class StatsDict(TypedDict):
     busy_workers: int
     paused: bool
     oldest_pending_age: float | None
+    """Seconds: exact to the microsecond up to 272 years, rounded beyond."""
     submitted: dict[str, int]
     ended: dict[str, int]
     reasons: dict[str, int]

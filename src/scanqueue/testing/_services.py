@@ -1,0 +1,85 @@
+"""Services for one test, which are closed after it."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Protocol, TypedDict
+
+from scanqueue._service import ScanQueueService
+from scanqueue.testing._left_behind import close
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from datetime import timedelta
+    from typing import Unpack
+
+    from scanqueue.models import LibraryId, TaskResult
+    from scanqueue.protocols import Clock, ScanContext, Scanner, TaskStore
+    from scanqueue.testing._clock import FakeClock
+    from scanqueue.testing._scanner import FakeScanner
+
+__all__ = ["MakeService", "ServiceOptions"]
+
+
+class ServiceOptions(TypedDict, total=False):
+    """What a `ScanQueueService` can be made with; it says what each means."""
+
+    scanner: Scanner | Callable[[LibraryId, ScanContext], TaskResult] | None
+    """The fixture `scanqueue_scanner` if not given."""
+    clock: Clock | None
+    """The fixture `scanqueue_clock` if not given."""
+    store: TaskStore | None
+    workers: int
+    max_running: int | None
+    history_retention: timedelta
+    max_pending: int | None
+    max_interruptions: int
+
+
+class MakeService(Protocol):
+    """What the fixture `scanqueue_make_service` gives: makes services for one test."""
+
+    def __call__(
+        self, *, start: bool = True, **options: Unpack[ServiceOptions]
+    ) -> ScanQueueService:
+        """Make a service, to be closed after the test.
+
+        Args:
+            start: Whether to start it.
+            options: What to make it with.
+
+        Returns:
+            The service.
+
+        Raises:
+            TypeError: An option has the wrong type, or there is no such.
+            ValueError: An option is out of range.
+            StoreError: The store cannot be used.
+        """
+        ...
+
+
+@contextmanager
+def make_services(clock: FakeClock, scanner: FakeScanner) -> Iterator[MakeService]:
+    """Give what makes services, and close all that it has made.
+
+    Args:
+        clock: Where time comes from, unless a service is given another clock.
+        scanner: What scans, unless a service is given another scanner.
+    """
+    made: list[ScanQueueService] = []
+
+    def make_service(*, start: bool = True, **options: Unpack[ServiceOptions]) -> ScanQueueService:
+        options.setdefault("scanner", scanner)
+        options.setdefault("clock", clock)
+        service = ScanQueueService(**options)
+        made.append(service)
+        if start:
+            service.start()
+        return service
+
+    try:
+        yield make_service
+    finally:
+        for service in reversed(made):
+            close(service._core)  # noqa: SLF001 - in real time, which its own shutdown has not

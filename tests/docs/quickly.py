@@ -1,0 +1,12 @@
+"""A pytest plugin for the tests that pages show: a failure need not be explained by hypothesis."""
+
+import sys
+
+
+def pytest_collection_finish() -> None:
+    """Skip the phase that varies a failure 500 times, which is most of what a page takes."""
+    if "hypothesis" in sys.modules:
+        from hypothesis import Phase, settings
+
+        settings.register_profile("page", phases=set(Phase) - {Phase.explain})
+        settings.load_profile("page")
