@@ -18,7 +18,7 @@ const NOTICE = 8000; // until what has worked is not news any more
 
 const at = (id) => document.getElementById(id);
 
-const tasks = new Tasks();
+const tasks = new Tasks((task) => news.hasEnded(task, screen.nameOf(task.library_id)));
 const rates = new Rates();
 const screen = new Screen(tasks, rates);
 const news = new News(at("news"));
@@ -71,17 +71,10 @@ async function listAll() {
 }
 
 function onTask(task) {
-  const before = tasks.find(task.id);
-  if (!tasks.apply(task)) {
-    return;
-  }
   if (task.status === "running") {
     rates.add(task, performance.now());
   }
-  if (task.completed_at && !before?.completed_at) {
-    news.hasEnded(task, screen.nameOf(task.library_id));
-  }
-  if (task.status !== before?.status || task.priority !== before.priority) {
+  if (tasks.apply(task)) {
     refresh();
   }
   screen.draw();

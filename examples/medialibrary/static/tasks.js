@@ -13,35 +13,55 @@ const URGENCY = { low: -1, normal: 0, high: 1 };
  */
 export class Tasks {
   #revision = 0;
+  #onEnd;
 
   running = [];
   pending = [];
   history = [];
   stats = null;
 
-  /** Takes over a listing, but for what events have said since it was made. */
-  merge(listing, stats) {
-    const newer = this.all().filter((task) => task.revision > listing.revision);
-    this.replace(listing, stats);
-    for (const task of newer.sort((one, other) => one.revision - other.revision)) {
-      this.apply(task);
-    }
+  /** `onEnd(task)` is called once for each task that is over now and was not before. */
+  constructor(onEnd) {
+    this.#onEnd = onEnd;
   }
 
   /** Takes over a listing, and forgets everything else: the queue may be another one. */
   replace(listing, stats) {
+    const active = new Set([...this.running, ...this.pending].map((task) => task.id));
     this.running = listing.running;
     this.pending = listing.pending;
     this.history = listing.history;
     this.stats = stats;
     this.#revision = listing.revision;
+    this.history.filter((task) => active.has(task.id)).forEach(this.#onEnd);
   }
 
-  /** Takes over the present state of one task; returns whether it was news. */
+  /** Takes over a listing, but for what events have said since it was made. */
+  merge(listing, stats) {
+    const newer = this.all().filter((task) => task.revision > listing.revision);
+    this.replace(listing, stats);
+    for (const task of newer.sort((one, other) => one.revision - other.revision)) {
+      this.#put(task);
+    }
+  }
+
+  /** Takes over the present state of one task; returns whether its place may be another one now. */
   apply(task) {
     const before = this.find(task.id);
-    // A listing has seen all that is below its revision, and may have seen some of what is above.
-    if (task.revision <= this.#revision || task.revision <= before?.revision) {
+    // A listing has seen all that is below its revision.
+    if (task.revision <= this.#revision || !this.#put(task)) {
+      return false;
+    }
+    if (isEnded(task) && !(before && isEnded(before))) {
+      this.#onEnd(task);
+    }
+    return task.status !== before?.status || task.priority !== before.priority;
+  }
+
+  /** Puts a task where it belongs, unless there is a newer state of it. */
+  #put(task) {
+    const before = this.find(task.id);
+    if (before?.revision >= task.revision) {
       return false;
     }
     this.#revision = task.revision;
@@ -98,7 +118,9 @@ export class Tasks {
   }
 }
 
+const isEnded = (task) => !["running", "pending"].includes(task.status);
+
 /** Whether a task is cancelled, and its scanner has not returned yet. */
 export function isStopping(task) {
-  return task.holds_slot && task.status !== "running";
+  return task.holds_slot && isEnded(task);
 }

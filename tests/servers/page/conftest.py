@@ -30,7 +30,9 @@ PATIENCE = 20_000.0
 """Milliseconds to wait for what comes at once, unless the machine is busy."""
 
 
-@pytest.fixture(scope="module")  # not longer: it has an event loop, and tests of asyncio have theirs
+@pytest.fixture(
+    scope="module"
+)  # not longer: it has an event loop, and tests of asyncio have theirs
 def browser() -> Iterator[Browser]:
     """A real browser without a window."""
     if CHROMIUM is None:
@@ -74,9 +76,7 @@ class Site:
     def log_in(self) -> None:
         """Have the browser be known to the server."""
         cookie = Access(TOKEN, self.host.settings.rate).cookie
-        self.page.context.add_cookies(
-            [{"name": COOKIE, "value": cookie, "url": self.host.address}]
-        )
+        self.page.context.add_cookies([{"name": COOKIE, "value": cookie, "url": self.host.address}])
 
     def open(self) -> None:
         """Open the page, and wait until it shows the queue."""

@@ -13,12 +13,14 @@ import fastapi_app.app
 import flask_app.app
 from flask_app.app import scan_queue
 from medialibrary import Settings
-from scanqueue import MemoryStore, ScanQueueService, SQLiteStore
+from scanqueue import Clock, MemoryStore, ScanQueueService, SQLiteStore
 from scanqueue.testing import FakeScanner
 
 
 class Host:
     """A server that can be stopped and started again at its address; scans are in the test's hand.
+
+    What is set from outside counts from the next start on.
 
     Args:
         framework: `"flask"` or `"fastapi"`.
@@ -28,6 +30,7 @@ class Host:
     def __init__(self, framework: str, settings: Settings) -> None:
         self.settings = settings
         self.port = 0
+        self.clock: Clock | None = None
         self.scanner = FakeScanner()
         self._listening = {"flask": listening_flask, "fastapi": listening_fastapi}[framework]
         self._running = ExitStack()
@@ -44,7 +47,7 @@ class Host:
         store = SQLiteStore(self.settings.data / "queue.sqlite3") if in_file else MemoryStore()
         self.scanner = FakeScanner()
         self.scanner.hold()
-        self.service = ScanQueueService(self.scanner, store=store)
+        self.service = ScanQueueService(self.scanner, store=store, clock=self.clock)
         listening = self._listening(self.settings, self.service, self.port)
         self.port = self._running.enter_context(listening)
 

@@ -1,0 +1,117 @@
+"""How the page gets to the server, and back to it."""
+
+import re
+
+import pytest
+from attrs import evolve
+from playwright.sync_api import Request, expect
+
+from medialibrary.access import COOKIE
+from scanqueue import TaskResult
+from scanqueue.testing import FakeClock
+from tests.servers.drivers import TOKEN
+from tests.servers.page.conftest import Site, SiteMaker
+
+LOST = re.compile("The connection is lost")
+
+
+@pytest.mark.parametrize("framework", ["flask", "fastapi"])
+def test_the_token_is_asked_for_once(framework: str, make_site: SiteMaker) -> None:
+    """A cookie stands for it from then on, which no script can read; logging out removes it."""
+    site = make_site(framework, known=False)
+    page = site.page
+    page.goto(site.host.address)
+    expect(page.get_by_label("Token")).to_be_focused()
+    page.keyboard.type("not this one")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("alert")).to_contain_text("this is not the token")
+    expect(page.get_by_role("region")).to_have_count(0)
+
+    page.keyboard.type(TOKEN)
+    page.keyboard.press("Enter")
+    expect(site.rows("Libraries")).to_have_count(3)
+    expect(page.get_by_role("heading", name="Libraries")).to_be_focused()
+    page.reload()
+    expect(site.rows("Libraries")).to_have_count(3)
+    assert [cookie["name"] for cookie in page.context.cookies()] == [COOKIE]
+    assert page.evaluate("document.cookie") == ""
+
+    site.button("Log out").click()
+    expect(page.get_by_label("Token")).to_be_visible()
+    assert page.context.cookies() == []
+
+
+@pytest.mark.parametrize("framework", ["flask", "fastapi"])
+def test_the_page_survives_a_restart(framework: str, make_site: SiteMaker) -> None:
+    """It says that it is cut off, goes on behind the last event, and tells what has ended."""
+    site = make_site(framework, {"store": "sqlite"})
+    site.service.submit_task(1)
+    site.next_scan().release(TaskResult(added_count=7))
+    site.service.submit_task(2)
+    site.next_scan().report(3, 10)
+    expect(site.rows("Running")).to_contain_text("3 of 10 items")
+    site.service.submit_task(3)
+
+    asked = list[Request]()
+    site.page.on("request", lambda request: asked.append(request))  # noqa: PLW0108 - no built-ins
+    site.host.stop()
+    expect(site.page.get_by_text(LOST)).to_be_visible()
+    site.button("Scan films").click()
+    expect(site.page.get_by_text("the server cannot be reached")).to_be_visible()
+    site.host.start()
+    site.next_scan().release(TaskResult(removed_count=4))
+    site.next_scan().report(5, 10)
+    expect(site.page.get_by_text(LOST)).to_be_hidden()
+    expect(site.rows("Running")).to_contain_text("5 of 10 items (50 %)")
+    expect(site.rows("History")).to_contain_text(["4 removed", "7 added"])
+    expect(site.page.locator("#news")).to_contain_text("4 removed")
+    streams = [request for request in asked if "events" in request.url]
+    assert all(request.all_headers()["last-event-id"] for request in streams)
+    assert streams
+
+
+def test_the_page_goes_on_with_a_new_queue(make_site: SiteMaker) -> None:
+    """What was in the old one is gone, also if the clock was set back and revisions are lower."""
+    site = make_site(changes={"store": "sqlite"})
+    site.service.submit_task(1)
+    site.next_scan().release(TaskResult(added_count=7))
+    site.service.submit_task(2)
+    expect(site.rows("Running")).to_have_count(1)
+    expect(site.rows("History")).to_have_count(1)
+    site.host.stop()
+    site.host.settings = evolve(site.host.settings, store="memory")
+    site.host.clock = FakeClock()
+    site.host.start()
+    expect(site.page.get_by_text("Nothing has ended of late.")).to_be_visible()
+    expect(site.rows("Running")).to_have_count(0)
+    expect(site.page.get_by_text(LOST)).to_be_hidden()
+    site.button("Scan films").click()
+    site.next_scan()
+    expect(site.rows("Running")).to_contain_text("films")
+
+
+def test_a_refused_stream_is_asked_for_again(make_site: SiteMaker) -> None:
+    """What there is can be seen meanwhile."""
+    site = make_site("fastapi", {"streams": 1})
+    second = Site(site.page.context.new_page(), site.host)
+    second.page.clock.install()
+    second.open()
+    expect(second.page.get_by_text(LOST)).to_be_visible()
+    expect(second.rows("Libraries")).to_have_count(3)
+    site.page.goto("about:blank")
+    with second.page.expect_response(lambda found: "events" in found.url and found.ok):
+        second.page.clock.fast_forward(3_000)
+    expect(second.page.get_by_text(LOST)).to_be_hidden()
+
+
+def test_a_token_that_is_changed_is_asked_for_again(make_site: SiteMaker) -> None:
+    """The cookie of the old one is worth nothing."""
+    site = make_site()
+    site.host.stop()
+    site.host.settings = evolve(site.host.settings, token="another")  # noqa: S106 - of the test
+    site.host.start()
+    expect(site.page.get_by_label("Token")).to_be_focused()
+    site.page.keyboard.type("another")
+    site.page.keyboard.press("Enter")
+    expect(site.rows("Libraries")).to_have_count(3)
+    expect(site.page.get_by_text(LOST)).to_be_hidden()
