@@ -30,7 +30,7 @@ export const moment = (text) => ABSOLUTE.format(new Date(text));
 export function duration(from, to) {
   const seconds = Math.max(0, (Date.parse(to) - Date.parse(from)) / 1000);
   if (seconds < 10) {
-    return `${seconds.toFixed(1)} s`;
+    return seconds < 0.1 ? "less than 0.1 s" : `${seconds.toFixed(1)} s`;
   }
   const whole = Math.round(seconds);
   const [hours, minutes] = [Math.floor(whole / 3600), Math.floor((whole % 3600) / 60)];
