@@ -4,7 +4,7 @@ import re
 
 import pytest
 from attrs import evolve
-from playwright.sync_api import Request, expect
+from playwright.sync_api import Page, Request, expect
 
 from medialibrary.access import COOKIE
 from scanqueue import TaskResult
@@ -90,18 +90,53 @@ def test_the_page_goes_on_with_a_new_queue(make_site: SiteMaker) -> None:
     expect(site.rows("Running")).to_contain_text("films")
 
 
-def test_a_refused_stream_is_asked_for_again(make_site: SiteMaker) -> None:
-    """What there is can be seen meanwhile."""
+def test_a_hidden_page_lets_go_of_its_stream(make_site: SiteMaker) -> None:
+    """So another one gets in that was refused; the first catches up when it is seen again."""
     site = make_site("fastapi", {"streams": 1})
     second = Site(site.page.context.new_page(), site.host)
     second.page.clock.install()
     second.open()
     expect(second.page.get_by_text(LOST)).to_be_visible()
     expect(second.rows("Libraries")).to_have_count(3)
-    site.page.goto("about:blank")
+
+    set_hidden(site.page, is_hidden=True)
     with second.page.expect_response(lambda found: "events" in found.url and found.ok):
         second.page.clock.fast_forward(3_000)
     expect(second.page.get_by_text(LOST)).to_be_hidden()
+    second.button("Scan Music").click()
+    expect(second.rows("Running")).to_contain_text("Music")
+    expect(site.rows("Running")).to_have_count(0)
+
+    set_hidden(second.page, is_hidden=True)
+    set_hidden(site.page, is_hidden=False)
+    expect(site.rows("Running")).to_contain_text("Music")
+
+
+def set_hidden(page: Page, *, is_hidden: bool) -> None:
+    """Have a page believe that another tab is in front of it: without a window, none ever is."""
+    page.evaluate(
+        """(isHidden) => {
+            Object.defineProperty(document, "hidden", { value: isHidden, configurable: true });
+            document.dispatchEvent(new Event("visibilitychange"));
+        }""",
+        is_hidden,
+    )
+
+
+def test_a_server_in_trouble_is_no_reason_to_give_up(make_site: SiteMaker) -> None:
+    """What it says is shown, until it answers again."""
+    site = make_site(known=False)
+    site.page.clock.install()
+    site.log_in()
+    site.open()
+    trouble = {"title": "Disk full", "detail": "<b>no space left</b>"}
+    site.page.route("**/api/scan-tasks?*", lambda route: route.fulfill(status=503, json=trouble))
+    site.page.clock.fast_forward(10_000)
+    told = site.page.get_by_text("The server is in trouble: <b>no space left</b>.")
+    expect(told).to_be_visible()
+    site.page.unroute("**/api/scan-tasks?*")
+    site.page.clock.fast_forward(10_000)
+    expect(told).to_be_hidden()
 
 
 def test_a_token_that_is_changed_is_asked_for_again(make_site: SiteMaker) -> None:
