@@ -3,7 +3,6 @@
 import * as api from "./api.js";
 import { LiveTasks } from "./live.js";
 import { News } from "./news.js";
-import { Rates } from "./rate.js";
 import { Repeater } from "./repeater.js";
 import { say } from "./rows.js";
 import { Screen } from "./screen.js";
@@ -19,8 +18,7 @@ const NOTICE = 8000; // until what has worked is not news any more
 const at = (id) => document.getElementById(id);
 
 const tasks = new Tasks((task) => news.hasEnded(task, screen.nameOf(task.library_id)));
-const rates = new Rates();
-const screen = new Screen(tasks, rates);
+const screen = new Screen(tasks);
 const news = new News(at("news"));
 const live = new LiveTasks({ onOpen, onTask, onLost });
 const listing = new Repeater(list, REST);
@@ -71,9 +69,6 @@ async function listAll() {
 }
 
 function onTask(task) {
-  if (task.status === "running") {
-    rates.add(task, performance.now());
-  }
   if (tasks.apply(task)) {
     refresh();
   }

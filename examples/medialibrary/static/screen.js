@@ -1,5 +1,6 @@
 // Draws what the page knows.
 
+import { Rates } from "./rate.js";
 import { keepFocus, say, showRows } from "./rows.js";
 import { isStopping } from "./tasks.js";
 import { endedView, libraryView, pendingView, runningView } from "./views.js";
@@ -13,20 +14,19 @@ const at = (id) => document.getElementById(id);
 /** The part of the page that shows the libraries and the tasks. */
 export class Screen {
   #tasks;
-  #rates;
+  #rates = new Rates();
   #libraries = [];
   #names = new Map();
   #frame = 0;
   #states = new Map();
   #views;
 
-  constructor(tasks, rates) {
+  constructor(tasks) {
     this.#tasks = tasks;
-    this.#rates = rates;
     const nameOf = (id) => this.nameOf(id);
     this.#views = {
       library: libraryView((id) => this.#states.get(id) ?? ""),
-      running: runningView(nameOf, (task) => rates.of(task, performance.now())),
+      running: runningView(nameOf, (task) => this.#rates.of(task, performance.now())),
       pending: pendingView(nameOf, (task) => tasks.running.some((other) => other.library_id === task.library_id)),
       ended: endedView(nameOf),
     };
@@ -54,7 +54,7 @@ export class Screen {
     const working = tasks.working();
     const ended = tasks.ended();
     const paused = tasks.stats?.paused ?? false;
-    this.#rates.keep(tasks.running);
+    this.#rates.update(tasks.running, performance.now());
     this.#states = libraryStates(working, tasks.pending);
 
     this.#drawLibraries();

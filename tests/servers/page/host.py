@@ -64,7 +64,7 @@ def listening_flask(settings: Settings, service: ScanQueueService, port: int) ->
     app = flask_app.app.create_app(settings, service)
     scan_queue.start(app)
     server = make_server("127.0.0.1", port, app, threaded=True)
-    with on_thread(server.serve_forever):
+    with on_thread(server.serve_forever, 0.05):
         yield server.port
         scan_queue.shut_down(app)
         server.shutdown()

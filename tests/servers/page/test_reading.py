@@ -143,15 +143,25 @@ def test_the_focus_goes_to_the_next_row_when_its_own_goes(make_site: SiteMaker) 
     expect(site.page.get_by_role("heading", name="Queue")).to_be_focused()
 
 
-def test_many_endings_are_told_in_one_sentence(make_site: SiteMaker) -> None:
-    """Who listens is not read a list."""
-    site = make_site()
+def test_endings_are_told_to_those_who_listen(make_site: SiteMaker) -> None:
+    """What each has found; many of them in one sentence, so that nobody is read a list."""
+    site = make_site(known=False)
+    site.page.clock.install()
+    site.log_in()
+    site.open()
+    told = site.page.locator("#news[role=status]")
     for library_id in range(1, 12):
         site.service.submit_task(library_id)
-    expect(site.rows("Queue")).to_have_count(10)
+    site.next_scan().release(TaskResult(added_count=1200, failed_count=2))
+    expect(site.rows("History")).to_have_count(1)
+    site.page.clock.fast_forward(1_500)
+    expect(told).to_have_text(re.compile("Scan of .films.: Completed, 1,200 added, 2 failed."))
     for task in site.service.list_pending():
         site.service.cancel_task(task.id)
-    expect(site.page.locator("#news")).to_have_text("10 scans have ended.")
+    expect(site.rows("History")).to_have_count(10)
+    expect(told).not_to_contain_text("10")
+    site.page.clock.fast_forward(1_500)
+    expect(told).to_have_text("9 scans have ended.")
 
 
 def test_thousands_of_tasks_do_not_freeze_it(make_site: SiteMaker) -> None:
