@@ -7,7 +7,7 @@ from attrs import evolve
 from playwright.sync_api import Page, Request, expect
 
 from medialibrary.access import COOKIE
-from scanqueue import TaskResult
+from scanqueue import TaskPriority, TaskResult
 from scanqueue.testing import FakeClock
 from tests.servers.drivers import TOKEN
 from tests.servers.page.conftest import Site, SiteMaker
@@ -39,6 +39,39 @@ def test_the_token_is_asked_for_once(framework: str, make_site: SiteMaker) -> No
     site.button("Log out").click()
     expect(page.get_by_label("Token")).to_be_visible()
     assert page.context.cookies() == []
+
+
+def test_nothing_is_missed_between_the_lists_and_the_events(make_site: SiteMaker) -> None:
+    """The stream begins where the lists end."""
+    site = make_site(known=False)
+    site.service.submit_task(1)
+    site.next_scan()
+    site.log_in()
+    with (
+        site.page.expect_request("**/events?*") as stream,
+        site.page.expect_response("**/api/scan-tasks?*") as lists,
+    ):
+        site.open()
+    revision = lists.value.json()["revision"]
+    assert revision >= site.service.list_running()[0].revision
+    assert stream.value.url.endswith(f"?after={revision}")
+
+
+def test_events_alone_put_tasks_where_they_belong(make_site: SiteMaker) -> None:
+    """While the lists are on their way, which takes long here."""
+    site = make_site()
+    site.page.route("**/api/scan-tasks?*", lambda _: None)
+    site.service.submit_task(1)
+    scan = site.next_scan()
+    site.service.submit_task(2, TaskPriority.LOW)
+    site.service.submit_task(3)
+    expect(site.rows("Queue")).to_contain_text(["books", "Music"])
+    site.service.submit_task(2, TaskPriority.HIGH)
+    expect(site.rows("Queue")).to_contain_text(["Music", "books"])
+    scan.release()
+    site.next_scan().fail(ValueError("broken"))
+    expect(site.rows("Running")).to_contain_text(["books"])
+    expect(site.rows("History")).to_contain_text(["broken", "films"])
 
 
 @pytest.mark.parametrize("framework", ["flask", "fastapi"])
