@@ -18,6 +18,12 @@ function show(row, name, text) {
   element.hidden = !text;
 }
 
+/** Shows a text that may be longer than its place: all of it is there for a pointer that rests on it. */
+function showLong(row, name, text) {
+  show(row, name, text);
+  part(row, name).title = text;
+}
+
 /** `stateOf(id)` returns what is to be said of a library besides its name. */
 export const libraryView = (stateOf) => ({
   make: () =>
@@ -28,7 +34,7 @@ export const libraryView = (stateOf) => ({
       make("div", { class: "buttons" }, makeButton("Scan", " ", "scan"), makeButton("Deep scan", " of ", "deep")),
     ),
   fill(row, library) {
-    say(part(row, "name"), library.name);
+    showLong(row, "name", library.name);
     show(row, "state", stateOf(library.id));
     nameButtons(row, library.name);
   },
@@ -68,16 +74,15 @@ export const runningView = (nameOf, rateOf) => ({
     const stops = isStopping(task);
     const rate = stops ? null : rateOf(task);
     row.toggleAttribute("data-stopping", stops);
-    say(part(row, "name"), name);
+    showLong(row, "name", name);
     show(row, "state", stops ? `${words.ending(task)}, stopping…` : "");
-    show(row, "scope", words.scope(task.scope));
+    showLong(row, "scope", words.scope(task.scope));
     show(row, "attempt", task.attempt > 1 ? `attempt ${words.number(task.attempt)}` : "");
     fillBar(part(row, "bar"), name, task.progress);
     say(part(row, "progress"), words.progress(task.progress));
     show(row, "rate", rate === null ? "" : words.rate(rate));
     sayTime(part(row, "started"), task.started_at, words.ago(task.started_at), words.moment(task.started_at));
-    show(row, "message", task.progress.message ?? "");
-    part(row, "message").title = task.progress.message ?? "";
+    showLong(row, "message", task.progress.message ?? "");
     nameButtons(row, name);
     for (const button of row.querySelectorAll("button")) {
       button.hidden = stops;
@@ -114,11 +119,11 @@ export const pendingView = (nameOf, isFollowUp) => ({
     ),
   fill(row, task) {
     const name = nameOf(task.library_id);
-    say(part(row, "name"), name);
+    showLong(row, "name", name);
     say(part(row, "priority"), `${task.priority} priority`);
     part(row, "priority").dataset.priority = task.priority;
     show(row, "follow-up", isFollowUp(task) ? "follow-up of the running scan" : "");
-    show(row, "scope", words.scope(task.scope));
+    showLong(row, "scope", words.scope(task.scope));
     sayTime(part(row, "created"), task.created_at, words.ago(task.created_at), words.moment(task.created_at));
     nameButtons(row, name);
   },
@@ -149,10 +154,10 @@ export const endedView = (nameOf) => ({
     ),
   fill(row, task) {
     const error = task.error ?? "";
-    say(part(row, "name"), nameOf(task.library_id));
+    showLong(row, "name", nameOf(task.library_id));
     say(part(row, "ending"), words.ending(task));
     part(row, "ending").dataset.status = task.status;
-    show(row, "scope", words.scope(task.scope));
+    showLong(row, "scope", words.scope(task.scope));
     show(row, "result", words.result(task.result));
     show(row, "progress", task.started_at ? words.progress(task.progress) : "never started");
     show(row, "duration", task.started_at ? `in ${words.duration(task.started_at, task.completed_at)}` : "");
