@@ -128,7 +128,7 @@ let noticeTimer = null;
 /** Says something for a while; what did not work, until there is something else to say. */
 function notify(text, isFailure) {
   clearTimeout(noticeTimer);
-  at("notice").textContent = text;
+  at("notice").textContent = text ?? "";
   at("notice").classList.toggle("failed", isFailure);
   if (!isFailure) {
     noticeTimer = setTimeout(() => say(at("notice"), ""), NOTICE);
@@ -187,8 +187,7 @@ at("login").addEventListener("submit", async (event) => {
 at("log-out").addEventListener("click", () =>
   attempt(async () => {
     await api.logOut();
-    askForToken();
-    return "";
+    location.reload(); // so that nothing stays behind
   }),
 );
 
