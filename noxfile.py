@@ -25,12 +25,13 @@ PYPROJECT = nox.project.load_toml("pyproject.toml")
 PYTHONS = nox.project.python_versions(PYPROJECT)
 PACKAGE: str = PYPROJECT["project"]["name"]
 
-# These tests start and kill processes, run thousands of schedules of simulated threads, or try
-# hundreds of requests; no coverage is measured of them. They take as long as half of the others
-# together, and run on the oldest Python.
+# These tests start and kill processes, run thousands of schedules of simulated threads, drive a
+# browser, or try hundreds of requests; no coverage is measured of them. They take as long as half
+# of the others together, and run on the oldest Python.
 WITHOUT_PROCESSES = (
     *("--ignore", "tests/crash", "--ignore", "tests/faults", "--ignore", "tests/simulation"),
     *("--ignore", "tests/examples/test_durable.py"),
+    *("--ignore", "tests/servers/page"),
     *("--ignore", "tests/servers/test_processes.py"),
     *("--ignore", "tests/servers/test_schemathesis.py"),
 )

@@ -25,10 +25,14 @@ SESSION_PATH = "/api/session"
 MAX_BODY = 256 * 1024
 """Bytes of a request's body."""
 PAGE_HEADERS = {
-    "Content-Security-Policy": "default-src 'self'; frame-ancestors 'none'",
+    "Cache-Control": "no-cache",
+    "Content-Security-Policy": (
+        "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    ),
     "X-Content-Type-Options": "nosniff",
 }
-"""The page runs its own scripts only, should a name in it ever be taken for HTML."""
+"""The page runs its own scripts only, should a name in it ever be taken for HTML; and never some of
+this version with some of another, since a browser asks whether they are still the same."""
 
 
 class Headers(Protocol):

@@ -193,4 +193,5 @@ def printable(path: str | os.PathLike[str]) -> str:
     'caf\\xe9\\n'
     """
     text = os.fsencode(path).decode(errors="backslashreplace")
-    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
+    shown = "\u200c\u200d"  # joiners: Persian and emoji are not the same without them
+    return "".join(c if c.isprintable() or c in shown else ascii(c)[1:-1] for c in text)

@@ -396,6 +396,8 @@ def test_names_that_are_no_text(media: Media) -> None:
     assert media.scan() == (0, 0, 0, 1)
     assert "caf\udce9/na\udcefve\n\x1b[31m.mp3" in media.paths
     assert printable("caf\udce9/\x1b[31m.mp3") == r"caf\xe9/\x1b[31m.mp3"
+    assert printable("\u202emp3.exe") == r"\u202emp3.exe"  # it would be read backwards
+    assert printable("👩\u200d👧.mp3") == "👩\u200d👧.mp3"
 
 
 def test_library_whose_folder_is_no_text(media: Media, tmp_path: Path) -> None:

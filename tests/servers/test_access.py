@@ -61,6 +61,7 @@ def test_the_page_needs_no_token(server: Server) -> None:
     assert answer.status == 200
     assert answer.headers["content-type"] == "text/html; charset=utf-8"
     assert "default-src 'self'" in answer.headers["content-security-policy"]
+    assert answer.headers["cache-control"] == "no-cache"
     for path in ("/there-is-no-such-file.js", "/..%2fsettings.py", "/../settings.py"):
         assert server.driver.ask("GET", path, headers={}).problem()[0] == 404
 
