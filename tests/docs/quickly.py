@@ -1,4 +1,4 @@
-"""A pytest plugin for the tests that pages show: each time the same, and not explained at length."""
+"""A pytest plugin for tests that pages show: the same each time, and not explained at length."""
 
 import sys
 
