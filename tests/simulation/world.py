@@ -13,7 +13,7 @@ from unittest.mock import patch
 from uuid import UUID
 from weakref import WeakSet
 
-from scanqueue import _clock, _core, _requests, _service, _sync
+from scanqueue import _clock, _core, _forks, _requests, _service, _sync
 from scanqueue._context import LiveContext
 from tests.simulation.primitives import (
     SimCondition,
@@ -115,8 +115,11 @@ class World:
         yield _clock, "datetime", SimpleNamespace(now=self.now)
         yield _requests, "new_task_id", self.new_task_id
         yield _core, "uuid4", self.new_owner
-        # What is left over must not be closed when the interpreter exits.
+        # What is left over must not be closed when the interpreter exits, nor prepared for the forks
+        # of other tests.
         yield _service, "close_at_exit", lambda core: None
+        yield _forks, "register", lambda forkable: None
+        yield _forks, "register_holder", lambda holder: None
         # By address, the order of a set would differ from run to run.
         yield LiveContext, "__hash__", _hash
 
