@@ -36,6 +36,9 @@ WITHOUT_PROCESSES = (
     *("--ignore", "tests/servers/test_schemathesis.py"),
 )
 
+IN_PARALLEL = ("-n", "auto", "--dist", "loadfile")
+"""Tests of one file share what it has set up."""
+
 _wheels: list[Path] = []  # the wheel of this run of nox, once it is built
 
 
@@ -72,7 +75,7 @@ def tests(session: nox.Session) -> None:
     # So does the search of the rules: they are plain functions, the same on each Python.
     elsewhere = (*WITHOUT_PROCESSES, "--ignore", "tests/exhaustive")
     once = () if session.python == PYTHONS[0] else elsewhere
-    session.run("pytest", *once, *session.posargs)
+    session.run("pytest", *IN_PARALLEL, *once, *session.posargs)
 
 
 @nox.session
@@ -107,7 +110,7 @@ def coverage(session: nox.Session) -> None:
     # What these run, the others test.
     for folder in ("benchmarks", "docs", "examples", "exhaustive", "servers"):
         args += ["--ignore", f"tests/{folder}"]
-    session.run("coverage", "run", "-m", "pytest", *args, *session.posargs)
+    session.run("coverage", "run", "-m", "pytest", *IN_PARALLEL, *args, *session.posargs)
     session.run("coverage", "combine", "--quiet")
     session.run("coverage", "report")
 

@@ -115,7 +115,7 @@ class World:
         yield _clock, "datetime", SimpleNamespace(now=self.now)
         yield _requests, "new_task_id", self.new_task_id
         yield _core, "uuid4", self.new_owner
-        # What is left over must not be closed when the interpreter exits, nor prepared for the forks
+        # What is left over must not be closed when the interpreter exits, nor prepared for forks
         # of other tests.
         yield _service, "close_at_exit", lambda core: None
         yield _forks, "register", lambda forkable: None
