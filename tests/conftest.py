@@ -1,7 +1,7 @@
 """Set-up of the whole suite: on which stores tests run, and how hard hypothesis tries."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -41,6 +41,16 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         kinds = {f"{kind}_only": kind for kind in STORE_KINDS} | {"own_store": "own"}
         marked = [kinds[name] for name in kinds if metafunc.definition.get_closest_marker(name)]
         metafunc.parametrize("store_kind", marked or STORE_KINDS)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Make what a test has logged printable: between processes only UTF-8 travels."""
+    report = yield
+    report.sections = [
+        (name, text.encode(errors="backslashreplace").decode()) for name, text in report.sections
+    ]
+    return report
 
 
 @pytest.fixture

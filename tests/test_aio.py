@@ -133,7 +133,7 @@ class GatedStore(MemoryStore):
             await until(lambda: self.blocked.acquire(blocking=False))
 
     @contextmanager
-    def read(self) -> Iterator[MemoryTable]:  # type: ignore[override]  # a context all the same
+    def read(self) -> Iterator[MemoryTable]:
         """Hold the reader up, before or after."""
         if not self.holds_up_after:
             self._pass_gate()

@@ -368,7 +368,7 @@ def test_a_claim_that_cannot_be_committed_leaves_no_scan(make: MakeQueue) -> Non
         fails = False
 
         @contextmanager
-        def write(self, *, sync: bool = True) -> Iterator[MemoryTable]:  # type: ignore[override]
+        def write(self, *, sync: bool = True) -> Iterator[MemoryTable]:
             with super().write(sync=sync) as table:
                 yield table
             if self.fails:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
 
 from scanqueue import EndReason, MemoryStore, TaskStatus
@@ -86,10 +88,24 @@ class AuditedStore(MemoryStore):
         self._world = world
         self._auditor = Auditor()
 
-    def __exit__(self, *exc_info: object) -> None:
-        table = self._table
+    def read(self) -> AbstractContextManager[MemoryTable]:
+        """Return a read that is audited."""
+        return self._audited(super().read())
+
+    def write(self, *, sync: bool = True) -> AbstractContextManager[MemoryTable]:
+        """Return a transaction that is audited."""
+        return self._audited(super().write(sync=sync))
+
+    @contextmanager
+    def _audited(self, transaction: AbstractContextManager[MemoryTable]) -> Iterator[MemoryTable]:
+        with transaction as table:
+            try:
+                yield table
+            finally:
+                self._look(table)
+
+    def _look(self, table: MemoryTable) -> None:
         if table.revision() != self._auditor.revision:
             problem = self._auditor.look(table)
             if problem is not None:
                 self._world.scheduler.fail(AssertionError(problem))
-        super().__exit__(*exc_info)
