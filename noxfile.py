@@ -25,15 +25,12 @@ PYPROJECT = nox.project.load_toml("pyproject.toml")
 PYTHONS = nox.project.python_versions(PYPROJECT)
 PACKAGE: str = PYPROJECT["project"]["name"]
 
-# These tests start and kill processes, run thousands of schedules of simulated threads, drive a
-# browser, or try hundreds of requests; no coverage is measured of them. They take as long as half
-# of the others together, and run on the oldest Python.
+# These tests start and kill processes, or run thousands of schedules of simulated threads; no
+# coverage is measured of them. They take as long as half of the others together, and run on the
+# oldest Python.
 WITHOUT_PROCESSES = (
     *("--ignore", "tests/crash", "--ignore", "tests/faults", "--ignore", "tests/simulation"),
     *("--ignore", "tests/examples/test_durable.py"),
-    *("--ignore", "tests/servers/page"),
-    *("--ignore", "tests/servers/test_processes.py"),
-    *("--ignore", "tests/servers/test_schemathesis.py"),
 )
 
 IN_PARALLEL = ("-n", "auto", "--dist", "loadfile")
@@ -72,8 +69,8 @@ def _wheel(session: nox.Session) -> str:
 def tests(session: nox.Session) -> None:
     """Run the tests on each supported Python that this machine has."""
     _install(session, "tests")
-    # So does the search of the rules: they are plain functions, the same on each Python.
-    elsewhere = (*WITHOUT_PROCESSES, "--ignore", "tests/exhaustive")
+    # So do those of the example servers, and the search of the rules, which are plain functions.
+    elsewhere = (*WITHOUT_PROCESSES, "--ignore", "tests/exhaustive", "--ignore", "tests/servers")
     once = () if session.python == PYTHONS[0] else elsewhere
     session.run("pytest", *IN_PARALLEL, *once, *session.posargs)
 
