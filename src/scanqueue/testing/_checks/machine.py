@@ -105,12 +105,14 @@ class StoreMachine(RuleBasedStateMachine):
         with self.store.write(sync=sync) as table:
             old = self._current(table, known)
             new = apply(old, event, self._next_revision(table))
-            if event is Event.UPGRADE:
-                new.priority = priority
-            elif event is Event.CLAIM:
-                new.attempt, new.started_at = old.attempt + 1, self.now
-            elif event is Event.REPORT:
-                new.progress = TaskProgress(scanned_paths=new.revision, message=f"{self.made}")
+            progress = TaskProgress(scanned_paths=new.revision, message=f"{self.made}")
+            changes: dict[Event, dict[str, object]] = {
+                Event.UPGRADE: {"priority": priority},
+                Event.CLAIM: {"attempt": old.attempt + 1, "started_at": self.now},
+                Event.REPORT: {"progress": progress},
+            }
+            for name, value in changes.get(event, {}).items():
+                setattr(new, name, value)
             if new.status.is_ended and not old.status.is_ended:
                 new.completed_at, new.rank = self.now, new.revision
             self._move_slot(table, old, new)
