@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
-from typing import Protocol
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Protocol
 from weakref import WeakSet
 
 from scanqueue import _sync
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
 
 
 class Forkable(Protocol):
@@ -20,6 +24,8 @@ _forkables: WeakSet[Forkable] = WeakSet()
 _forking = _sync.Lock()
 """Held from before a fork until after it, since two threads may fork at the same time, and while
 something is registered: what is made while a fork waits for others would not be held."""
+_forker: list[int] = []
+"""The thread that forks. What hooks of the host make on it is registered without the lock."""
 
 
 def register(forkable: Forkable) -> None:
@@ -28,7 +34,7 @@ def register(forkable: Forkable) -> None:
     Args:
         forkable: The object.
     """
-    with _forking:
+    with _not_beside_a_fork():
         _forkables.add(forkable)
 
 
@@ -57,13 +63,18 @@ def register_holder(holder: Holder) -> None:
     Args:
         holder: The object.
     """
-    with _forking:
+    with _not_beside_a_fork():
         _holders.add(holder)
         _forkables.add(holder)
 
 
+def _not_beside_a_fork() -> AbstractContextManager[object]:
+    return nullcontext() if _forker == [_sync.get_ident()] else _forking
+
+
 def _hold_all() -> None:
     _forking.acquire()
+    _forker.append(_sync.get_ident())
     for holder in list(_holders):
         _held.append(holder)
         holder.before_fork()
@@ -72,11 +83,13 @@ def _hold_all() -> None:
 def _let_all_go() -> None:
     while _held:
         _held.pop().after_fork_in_parent()
+    _forker.clear()
     _forking.release()
 
 
 def _call_all() -> None:  # pragma: no cover - runs in forked children only
     _held.clear()
+    _forker.clear()
     _forking.release()
     for forkable in list(_forkables):
         forkable.after_fork()

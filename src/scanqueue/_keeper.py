@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from logging import ERROR, WARNING, getLogger
+from logging import ERROR, INFO, WARNING, getLogger
 from typing import TYPE_CHECKING
 
 from scanqueue import _sync
@@ -152,6 +152,8 @@ class Keeper:
                         seen = latest
                 if recovers and not core.hub.closed:
                     core.recover()
+                if fails:
+                    log(logger, INFO, "the store works again")
                 fails = False
             except Exception as error:  # noqa: BLE001 - whatever a store raises
                 if not (fails or core.retired):

@@ -174,7 +174,8 @@ def _join(core: Core, timeout: float) -> None:
     deadline = clock.monotonic() + timeout
     threads = [*core.keeper.threads(), *(core.workers.threads() if core.workers else ())]
     for thread in threads:
-        thread.join(max(0.0, deadline - clock.monotonic()))
+        if thread.is_alive():  # one that is about to be started cannot be joined
+            thread.join(max(0.0, deadline - clock.monotonic()))
 
 
 _started: WeakSet[Core] = WeakSet()

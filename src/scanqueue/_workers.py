@@ -48,9 +48,10 @@ class Workers:
             self._threads.append(thread)
             try:
                 thread.start()
-            except RuntimeError:
-                self._threads.pop()
-                self._count(-1)
+            except BaseException:  # out of threads; or Ctrl-C, maybe when it had started already
+                if thread not in _sync.living_threads():
+                    self._threads.pop()
+                    self._count(-1)
                 raise
 
     def threads(self) -> tuple[_sync.Thread, ...]:

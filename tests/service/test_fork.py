@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import select
 import signal
+import subprocess
+import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterator
@@ -427,3 +429,32 @@ def test_a_child_that_returns_from_the_scanner_ends(by_hand: bool) -> None:
     assert "hangs" not in answer
     assert queue.wait(task_id).status is TaskStatus.COMPLETED
     assert queue.shutdown() is True
+
+
+HOOKS = """
+import os
+from pathlib import Path
+
+made = []
+
+def make():
+    from scanqueue import ScanQueueService, SQLiteStore
+    store = SQLiteStore(Path("queue.db"))
+    made.append(ScanQueueService(None, store=store))
+
+os.register_at_fork(before=make, after_in_parent=make, after_in_child=make)
+import scanqueue
+
+child = os.fork()
+if child == 0:
+    made[-1].submit_task("music")
+    os._exit(len(made))
+_, status = os.waitpid(child, 0)
+assert os.waitstatus_to_exitcode(status) == len(made) == 2
+assert made[-1].get_library_task("music").library_id == "music"
+"""
+
+
+def test_a_hook_of_the_host_may_make_a_service_while_it_forks(tmp_path: Path) -> None:
+    """Whatever the order in which the hooks were registered."""
+    subprocess.run([sys.executable, "-c", HOOKS], check=True, cwd=tmp_path, timeout=PATIENCE)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -31,6 +32,7 @@ from tests.both_stores import NewStore
 from tests.service.failing_store import FailingStore
 from tests.service.shared_store import SharedFile, SharedQueue
 from tests.service.tools import (
+    PATIENCE,
     Call,
     MakeQueue,
     await_deadline,
@@ -551,3 +553,70 @@ def test_an_interrupt_of_a_reader_that_publishes_loses_no_later_report(
     clock.advance(1)
     assert current(queue, task_id).progress.scanned_paths == 3
     scan.release()
+
+
+def test_a_start_that_ctrl_c_interrupts_can_be_made_again(
+    make: MakeQueue, scanner: FakeScanner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The worker that did not come then comes now."""
+    interrupts = [KeyboardInterrupt()]
+
+    class Interrupted(threading.Thread):
+        def start(self) -> None:
+            if self.name.startswith("scanqueue-worker") and interrupts:
+                raise interrupts.pop()
+            super().start()
+
+    monkeypatch.setattr("scanqueue._sync.Thread", Interrupted)
+    queue = make(scanner)
+    with pytest.raises(KeyboardInterrupt):
+        queue.start()
+    assert (queue.is_started, queue.stats().workers) == (False, 0)
+    queue.start()
+    assert queue.wait(queue.submit_task("music")).status is TaskStatus.COMPLETED
+    assert queue.shutdown() is True
+
+
+def test_a_shutdown_does_not_wait_for_a_worker_that_is_just_being_started(
+    make: MakeQueue, scanner: FakeScanner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It will find the queue closed."""
+    starting, go_on = threading.Event(), threading.Event()
+
+    class Slow(threading.Thread):
+        def start(self) -> None:
+            if self.name.startswith("scanqueue-worker"):
+                starting.set()
+                assert go_on.wait(PATIENCE)
+            super().start()
+
+    monkeypatch.setattr("scanqueue._sync.Thread", Slow)
+    queue = make(scanner)
+    start = Call(queue.start)
+    assert starting.wait(PATIENCE)
+    assert queue.shutdown(0) is True
+    go_on.set()
+    start.result()
+    await_that(lambda: queue.stats().workers == 0)
+
+
+@pytest.mark.memory_only("a file lets go of what an interrupt left, by the rules of its group")
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs the signals of POSIX")
+def test_ctrl_c_never_leaves_the_memory_store_locked(make: MakeQueue) -> None:
+    """Whenever it comes: between any two steps of a call."""
+    queue = make(scan_nothing)
+    task_id = queue.submit_task("music")
+    interrupts = 0
+    before = signal.signal(signal.SIGALRM, signal.default_int_handler)
+    try:
+        while interrupts < 2_000:
+            try:
+                signal.setitimer(signal.ITIMER_REAL, 50e-6)
+                while True:
+                    queue.get_task(task_id)
+            except KeyboardInterrupt:
+                interrupts += 1
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert Call(lambda: queue.get_task(task_id)).result() is not None

@@ -107,6 +107,7 @@ MUTANTS = {
     "claims-do-not-count": Mutant(
         "a shutdown does not wait for the claims that are under way",
         *("durable-shutdown", Scans, "is_claiming", property(mistakes.claims_do_not_count)),
+        needs_weaving=True,
     ),
     "sweep-and-close": Mutant(
         "a shutdown ends what is pending, and closes the queue after that",

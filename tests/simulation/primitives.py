@@ -210,6 +210,10 @@ class WorldThread:
         self._thread = self._scheduler.spawn(lambda: self._target(*self._args), self.name)
         self._scheduler.point("start", self._thread.number)
 
+    def is_alive(self) -> bool:
+        """Return whether it was started and is not over."""
+        return self._thread is not None and not self._thread.is_over
+
     def join(self, timeout: float | None = None) -> None:
         """Wait until it is over."""
         assert self._thread is not None

@@ -126,6 +126,35 @@ def test_a_sign_of_life_that_was_deleted_is_given_again(
     assert owner_files(path) == set()
 
 
+def test_no_fork_comes_between_a_sign_of_life_and_its_store(
+    store: SQLiteStore, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The child would keep a lock that it knows nothing of."""
+    create = _file_lock.create
+    made: list[str] = []
+
+    def create_held(path: str, like: os.stat_result) -> int:
+        assert store._opening.locked()
+        made.append(path)
+        return create(path, like)
+
+    monkeypatch.setattr(_file_lock, "create", create_held)
+    path.with_name(f"{path.name}-owner-me").unlink()
+    submit(store, "music")
+    assert len(made) == 1
+
+
+def test_where_all_files_are_gone_it_is_the_database_that_is_missed(
+    store: SQLiteStore, path: Path
+) -> None:
+    """And not the sign of life beside it."""
+    submit(store, "music")
+    for file in path.parent.iterdir():
+        file.unlink()
+    with pytest.raises(StoreError, match="is gone while it is in use"):
+        submit(store, "films")
+
+
 def test_without_a_sign_of_life_nothing_is_written(
     store: SQLiteStore, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -55,9 +55,10 @@ class AsyncScanQueue:
     (`run_pending` and `shutdown` too), one that is still queued is not. Timeouts are those of the
     service, by its clock.
 
-    Short calls run on up to four threads of its own, one of which is kept for those that only look:
-    what waits for a busy store holds no reader up. Those that wait for the queue (`wait`,
-    `changes`, `list_changes` with a timeout) cost no thread each: one listener serves them all.
+    Short calls run on up to four threads of its own, one of which is kept for those that only look,
+    so that they need not queue behind others that wait for a busy store. Those that wait for the
+    queue (`wait`, `changes`, `list_changes` with a timeout) cost no thread each: one listener
+    serves them all.
     The properties, and `changes()` without a revision, ask the store on the spot. No thread keeps
     the interpreter from exiting, not even one that hangs in the store.
 
@@ -124,7 +125,7 @@ class AsyncScanQueue:
 
     @property
     def is_shut_down(self) -> bool:
-        """Whether `shutdown` was called, be it that scans are still running."""
+        """Whether `shutdown` was called, scans may still be running."""
         return self._service.is_shut_down
 
     # --- submitting and cancelling ---

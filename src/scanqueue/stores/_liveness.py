@@ -55,22 +55,27 @@ class Liveness:
     def _file_of(self, owner: OwnerId) -> str:
         return self._path + _INFIX + owner
 
+    def is_gone(self) -> bool:
+        """Return whether somebody has deleted the file: others take its owner for dead then."""
+        descriptor = self._descriptor
+        return descriptor is not None and not os.fstat(descriptor).st_nlink
+
     def renew(self) -> bool:
-        """Make the file anew if somebody has deleted it: others take its owner for dead then.
+        """Make the file anew if it is gone; no fork must come in between.
 
         Returns:
-            Whether that was so.
+            Whether it was.
 
         Raises:
             OSError: It cannot be made.
         """
         with self._lock:
-            descriptor = self._descriptor
-            if descriptor is None or os.fstat(descriptor).st_nlink:
-                return False
-            self._descriptor = self._create()
-            os.close(descriptor)
-            return True
+            is_gone = self.is_gone()
+            if is_gone:
+                descriptor, self._descriptor = self._descriptor, self._create()
+                assert descriptor is not None
+                os.close(descriptor)
+            return is_gone
 
     def dead(self, owners: Collection[OwnerId]) -> set[OwnerId]:
         """Return those of the owners whose process is dead for sure.

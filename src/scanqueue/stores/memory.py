@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from scanqueue import _sync
 from scanqueue.stores._table import MemoryTable
@@ -47,14 +47,18 @@ class MemoryStore:
             owner: Who uses it.
             first_revision: Where its revisions begin.
         """
-        self._guarded = _Guarded(MemoryTable(first_revision))
+        self._begin(first_revision)
 
     def close(self) -> None:
         """Do nothing: there is nothing to give up, and reads still answer."""
 
     def after_fork(self) -> None:
         """Begin anew: a lock of the parent may be held for ever, and its tasks are its own."""
-        self._guarded = _Guarded(MemoryTable(0))
+        self._begin(0)
+
+    def _begin(self, first_revision: int) -> None:
+        guarded: Any = _Guarded(MemoryTable(first_revision))
+        self._guarded: AbstractContextManager[MemoryTable] = guarded
 
     def read(self) -> AbstractContextManager[MemoryTable]:
         """Return a context in which the table stands still."""
@@ -88,24 +92,46 @@ class MemoryStore:
         """
 
 
+class _Field:
+    """A method that is a field of its object.
+
+    `with` finds what is in the field, which is written in C: Ctrl-C can come at the begin and at
+    the end of a method written in Python, and so between the lock and the block that it guards.
+    `ExitStack` asks the class, and calls this.
+
+    Args:
+        name: The field.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __get__(self, guarded: _Guarded | None, _: type) -> Callable[..., Any]:
+        if guarded is None:
+            return self
+        if guarded.lock.locked():  # by now it does not matter which of the two is asked for
+            _sync.await_release(guarded.lock)
+        field: Callable[..., Any] = getattr(guarded, self._name)
+        return field
+
+    def __call__(self, guarded: _Guarded, *arguments: object) -> object:
+        return getattr(guarded, self._name)(*arguments)
+
+
 class _Guarded:
     """A table, for one thread at a time: a context, the same one for every transaction.
 
-    To make a context for each would cost three times as much. Why `__exit__` is the lock's own is
-    said at `Mutex`.
+    To make a context for each would cost three times as much.
     """
 
-    __slots__ = ("__exit__", "_lock", "_table")
+    __slots__ = ("enter", "exit", "lock")
 
-    __exit__: Callable[..., None]
+    __enter__ = _Field("enter")
+    __exit__ = _Field("exit")
 
     def __init__(self, table: MemoryTable) -> None:
-        self._lock = _sync.Lock()
+        self.lock = _sync.Lock()
         """Held from entering to leaving."""
-        self.__exit__ = self._lock.__exit__
-        self._table = table
-
-    def __enter__(self) -> MemoryTable:
-        if not self._lock.acquire(False):  # by name it would cost twice as much
-            _sync.barge(self._lock)
-        return self._table
+        # Acquires the lock, and returns the table.
+        self.enter = map({True: table}.__getitem__, iter(self.lock.acquire, None)).__next__
+        self.exit = self.lock.__exit__

@@ -63,7 +63,8 @@ class SQLiteStore:
         ValueError: `path` is not the name of a file, or `durability` unknown.
         StoreError: This system has no locks that end with their process (Windows).
 
-    Thread-safety: any thread. Writes are serial, reads are not, and do not wait for writes.
+    Thread-safety: any thread. Writes are serial, reads are not, and do not wait for writes (though
+    a service may have progress to write before it reads).
     """
 
     durable: bool = True
@@ -107,7 +108,7 @@ class SQLiteStore:
         self._readers = Readers(self._file, reported)
         self._liveness: Liveness | None = None
         self._opening = _sync.Lock()
-        """Held while it is opened: a child forked then would keep the lock of liveness."""
+        """Held while the sign of life is made: a child forked then would keep its lock."""
         self._is_open = False
         # At exit nothing is closed: a daemon thread may be at work, and SQLite needs no closing.
         self._signs: list[Liveness] = []
@@ -198,9 +199,12 @@ class SQLiteStore:
 
     def _renew_sign(self) -> None:
         """Put the sign of life back if somebody has deleted it; that is one look at a file."""
-        if self._is_open and self._liveness is not None:
+        sign = self._liveness
+        if self._is_open and sign is not None and sign.is_gone():
+            self._file.check_identity()  # if that is gone, too, it is what there is to say
             try:
-                was_gone = self._liveness.renew()
+                with self._opening:
+                    was_gone = sign.renew()
             except OSError as error:
                 raise explain(error, self._file.path) from error
             if was_gone:
