@@ -555,24 +555,28 @@ def test_an_interrupt_of_a_reader_that_publishes_loses_no_later_report(
     scan.release()
 
 
+@pytest.mark.parametrize("has_begun", [False, True])
 def test_a_start_that_ctrl_c_interrupts_can_be_made_again(
-    make: MakeQueue, scanner: FakeScanner, monkeypatch: pytest.MonkeyPatch
+    make: MakeQueue, scanner: FakeScanner, monkeypatch: pytest.MonkeyPatch, has_begun: bool
 ) -> None:
-    """The worker that did not come then comes now."""
+    """A worker that did not come then comes now, and one that did is not doubled."""
     interrupts = [KeyboardInterrupt()]
 
     class Interrupted(threading.Thread):
         def start(self) -> None:
-            if self.name.startswith("scanqueue-worker") and interrupts:
+            is_interrupted = self.name.startswith("scanqueue-worker") and interrupts
+            if has_begun or not is_interrupted:
+                super().start()
+            if is_interrupted:
                 raise interrupts.pop()
-            super().start()
 
     monkeypatch.setattr("scanqueue._sync.Thread", Interrupted)
     queue = make(scanner)
     with pytest.raises(KeyboardInterrupt):
         queue.start()
-    assert (queue.is_started, queue.stats().workers) == (False, 0)
+    assert (queue.is_started, queue.stats().workers) == (False, int(has_begun))
     queue.start()
+    assert queue.stats().workers == 1
     assert queue.wait(queue.submit_task("music")).status is TaskStatus.COMPLETED
     assert queue.shutdown() is True
 

@@ -17,6 +17,7 @@ import pytest
 from scanqueue import ScanQueueService, TaskResult, TaskStatus, _forks
 from scanqueue.errors import QueueClosedError, StoreError, StoreFullError
 from scanqueue.stores import _file_lock, sqlite
+from scanqueue.stores._liveness import Liveness
 from scanqueue.stores.sqlite import SQLiteStore
 from tests.stores.tools import PATIENCE, Call, OpenStore, claim, edit, submit, waiting
 
@@ -142,6 +143,17 @@ def test_no_fork_comes_between_a_sign_of_life_and_its_store(
     path.with_name(f"{path.name}-owner-me").unlink()
     submit(store, "music")
     assert len(made) == 1
+
+
+def test_a_sign_of_life_is_given_again_once(
+    store: SQLiteStore, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Of two threads that miss it, the second finds it."""
+    answers = [True, False]
+    monkeypatch.setattr(Liveness, "is_gone", lambda _: answers.pop(0))
+    submit(store, "music")
+    assert answers == []
+    assert caplog.messages == []
 
 
 def test_where_all_files_are_gone_it_is_the_database_that_is_missed(
