@@ -265,7 +265,7 @@ def read_scan_request() -> tuple[ScanScope, WhenRunning]:
         InvalidArgument: It is no such object.
         HTTPException: It is not JSON.
     """
-    if not request.get_data():
+    if not read_body():
         return ScanScope(), WhenRunning.JOIN
     data = read_object("paths", "deep", "when_running")
     with reading():
@@ -274,6 +274,18 @@ def read_scan_request() -> tuple[ScanScope, WhenRunning]:
             raise InvalidArgument("paths: must be a list")
         scope = ScanScope(paths=paths, deep=data.get("deep", False))
         return scope, WhenRunning(data.get("when_running", WhenRunning.JOIN))
+
+
+def read_body() -> bytes:
+    """Return the body.
+
+    Raises:
+        HTTPException: It is too long.
+    """
+    body = request.get_data()
+    if not request.content_length:  # it came in chunks, and may have been cut off
+        request.stream.read(1)
+    return body
 
 
 def read_object(*keys: str) -> dict[str, Any]:
@@ -286,7 +298,7 @@ def read_object(*keys: str) -> dict[str, Any]:
     if not request.is_json:
         abort(415, "the body must be JSON")
     with reading():
-        data = json.loads(request.get_data())
+        data = json.loads(read_body())
         if not isinstance(data, dict) or data.keys() - set(keys):
             raise InvalidArgument(f"body: must be an object of {', '.join(keys)}")
         return data

@@ -134,4 +134,7 @@ def is_cross_site(headers: Headers) -> bool:
     if headers.get("Sec-Fetch-Site") == "cross-site":
         return True
     origin = headers.get("Origin")  # "https://media.example", or "null"
-    return origin is not None and origin.partition("://")[2] != headers.get("Host")
+    if origin is None:
+        return False
+    host = origin.partition("://")[2]
+    return not host or host != headers.get("Host")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import stat
-from pathlib import PurePosixPath
+from bisect import bisect_left
 from typing import TYPE_CHECKING, NamedTuple
 
 from medialibrary.catalogue import MediaFile, printable
@@ -13,7 +13,7 @@ from medialibrary.tags import read_tags
 from scanqueue import LibraryUnavailable, TaskResult
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Sequence
     from pathlib import Path
 
     from medialibrary.catalogue import Catalogue
@@ -136,7 +136,7 @@ def list_files(root: Path, scope: Collection[str], context: ScanContext) -> List
         scope: Paths inside it; `""` is all of it.
         context: Asked between two folders whether to stop.
     """
-    on_the_way = {str(parent) for path in scope for parent in PurePosixPath(path).parents}
+    wanted = sorted(scope)
     listing = Listing([], set())
     folders = [""]
     while folders:
@@ -149,7 +149,7 @@ def list_files(root: Path, scope: Collection[str], context: ScanContext) -> List
                     path = f"{folder}/{entry.name}" if folder else entry.name
                     in_scope = is_within(path, scope)
                     if entry.is_dir(follow_symlinks=False):
-                        if in_scope or path in on_the_way:
+                        if in_scope or is_above(path, wanted):
                             folders.append(path)
                     elif in_scope and entry.is_file(follow_symlinks=False):
                         listing.files.append(path)
@@ -177,6 +177,13 @@ def read_file(root: Path, path: str, before: MediaFile | None) -> MediaFile:
     if before and (before.size, before.modified) == (status.st_size, status.st_mtime):
         return before
     return MediaFile(path, status.st_size, status.st_mtime, *read_tags(root / path))
+
+
+def is_above(folder: str, paths: Sequence[str]) -> bool:
+    """Return whether one of these paths, which are sorted, is below a folder."""
+    start = f"{folder}/"
+    place = bisect_left(paths, start)
+    return place < len(paths) and paths[place].startswith(start)
 
 
 def is_within(path: str, folders: Collection[str]) -> bool:

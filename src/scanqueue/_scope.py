@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from typing import TYPE_CHECKING
 
 import attrs
@@ -103,8 +104,7 @@ class ScanScope:
             return True
         if not other.paths:
             return False
-        mine = set(self.paths)
-        return all(_is_within(path, mine) for path in other.paths)
+        return all(_is_within(path, self.paths) for path in other.paths)
 
     def union(self, other: ScanScope) -> ScanScope:
         """Return the scope of one scan that does what both would.
@@ -127,12 +127,14 @@ class ScanScope:
         )
 
 
-def _is_within(path: str, folders: set[str]) -> bool:
-    while path not in folders:
-        path, slash, _ = path.rpartition("/")
-        if not slash:
-            return False
-    return True
+def _is_within(path: str, folders: tuple[str, ...]) -> bool:
+    """Return whether a path is one of a scope's, or below one. O(length, log n).
+
+    In order of their parts, whatever stands between a folder and a path below it is below that
+    folder, too, and so is not in the scope: it was absorbed.
+    """
+    place = bisect_right(folders, _parts(path), key=_parts)
+    return place > 0 and f"{path}/".startswith(f"{folders[place - 1]}/")
 
 
 WHOLE_LIBRARY = ScanScope()

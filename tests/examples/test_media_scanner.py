@@ -133,6 +133,13 @@ def test_each_change_is_counted(media: Media) -> None:
     assert "three.wav" not in media.paths
 
 
+def test_a_scope_of_any_depth_costs_no_more_than_its_length(media: Media) -> None:
+    """It may come from a client; what of it is there is scanned."""
+    deep = "/".join(["albums", "first", *"x" * 100_000])
+    assert media.scan(deep, "albums/second") == (1, 0, 0, 0)
+    assert media.paths == {"albums/second/two.flac"}
+
+
 def test_a_folder_of_corrupt_files_does_not_fill_the_log(
     media: Media, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -132,6 +132,8 @@ def test_a_long_body_is_413(server: Server) -> None:
     answer = server.driver.ask("POST", SCAN, body=long, headers=headers)
     assert answer.problem() == (413, "about:blank")
     assert server.driver.send_in_chunks(SCAN, long).problem() == (413, "about:blank")
+    padded = b'{"paths": ["Bach"]}' + b" " * len(long)
+    assert server.driver.send_in_chunks(SCAN, padded).problem() == (413, "about:blank")
     assert server.service.list_tasks() == []
     short = b'{"deep": true}'.ljust(262_144)
     assert server.driver.ask("POST", SCAN, body=short, headers=headers).status == 202
