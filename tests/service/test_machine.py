@@ -48,7 +48,7 @@ from scanqueue.stores import SQLiteStore
 from scanqueue.testing import FakeClock, FakeScan, FakeScanner
 from tests.both_stores import new_stores
 from tests.service.model import EndedError, FullError, Model, ModelTask, UnknownError
-from tests.service.tools import PATIENCE, Call, await_that
+from tests.service.tools import PATIENCE, Call, await_that, current
 from tests.task_invariants import check_task
 
 pytestmark = pytest.mark.logs_errors
@@ -387,9 +387,11 @@ class ServiceMachine(RuleBasedStateMachine):
         self.held[task_id].report(scanned, total)
         # The keeper may have published the last one just now: then this one is due a little later.
         self.clock.advance(self.report_interval)
-        self.model.report(
-            self._model_task(task_id), TaskProgress(scanned_paths=scanned, total_paths=total)
-        )
+        progress = TaskProgress(scanned_paths=scanned, total_paths=total)
+        task = self._model_task(task_id)
+        self.model.report(task, progress)
+        if task.progress == progress:  # the keeper may be at it, and readers do not wait for that
+            await_that(lambda: current(self.queue, task_id).progress == progress)
 
     @rule(
         limit=st.none() | st.integers(0, 3),

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta, tzinfo
 from itertools import count
+from threading import get_ident
 from types import SimpleNamespace
 from typing import Protocol
 from unittest.mock import patch
@@ -41,6 +42,8 @@ class World:
     """The scheduler of the run that is on, and the numbers that its ids are made of."""
 
     def __init__(self) -> None:
+        self._thread = get_ident()
+        """The thread of the system that all of it runs on: others know nothing of it."""
         self._scheduler: Scheduler | None = None
         self.connections: WeakSet[Connection] = WeakSet()
         """Those to databases."""
@@ -64,7 +67,7 @@ class World:
 
     def point(self, kind: str, line: int = 0) -> None:
         """Come to a point, if a run is on."""
-        if self._scheduler is not None:
+        if self._scheduler is not None and get_ident() == self._thread:
             self._scheduler.point(kind, line)
 
     def monotonic(self) -> float:
@@ -140,12 +143,34 @@ class _ErrorLog(logging.Handler):
         self._errors.append(f"{record.getMessage()}: {record.exc_info and record.exc_info[1]!r}")
 
 
+def _only_here(original: object, replacement: object) -> object:
+    """Return what stands in on this thread, and leaves to others what they had.
+
+    Threads of other tests may linger for a moment.
+    """
+    if isinstance(replacement, SimpleNamespace):
+        functions = vars(replacement)
+        return SimpleNamespace(
+            **{name: _only_here(getattr(original, name), functions[name]) for name in functions}
+        )
+    assert callable(original)
+    assert callable(replacement)
+    thread = get_ident()
+
+    def chosen(*arguments: object, **options: object) -> object:
+        function = replacement if get_ident() == thread else original
+        return function(*arguments, **options)
+
+    return chosen
+
+
 @contextmanager
 def installed(world: World) -> Iterator[None]:
     """Have the library use a world instead of the system."""
     with ExitStack() as stack:
         for where, name, replacement in world.replacements():
-            stack.enter_context(patch.object(where, name, replacement))
+            here = _only_here(getattr(where, name), replacement)
+            stack.enter_context(patch.object(where, name, here))
         handler = _ErrorLog(world.errors)
         logger = logging.getLogger("scanqueue")
         logger.addHandler(handler)
