@@ -383,10 +383,12 @@ class ServiceMachine(RuleBasedStateMachine):
     def report(self, pick: int, scanned: int, total: int | None) -> None:
         """Have a held scan report."""
         self.clock.advance(self.report_interval)  # so that it is not too soon after the last one
+        self._await_claims()
         task_id = self._one(list(self.held), pick)
         self.held[task_id].report(scanned, total)
         # The keeper may have published the last one just now: then this one is due a little later.
         self.clock.advance(self.report_interval)
+        self._await_claims()
         progress = TaskProgress(scanned_paths=scanned, total_paths=total)
         task = self._model_task(task_id)
         self.model.report(task, progress)
@@ -475,11 +477,18 @@ class ServiceMachine(RuleBasedStateMachine):
     def let_time_pass(self, seconds: float) -> None:
         """Let time pass."""
         self.clock.advance(seconds)
+        self._await_claims()
 
     @rule(hours=st.sampled_from([1, 30]))
     def set_the_clock_back(self, hours: int) -> None:
         """Set the wall clock back."""
         self.clock.set_back(timedelta(hours=hours))
+        self._await_claims()
+
+    def _await_claims(self) -> None:
+        """Wait for workers that looked for work before the clock was moved: they know no better."""
+        if hasattr(self, "queue"):
+            await_that(lambda: not self.queue._core.scans.is_claiming)
 
     # --- what must always be so
 
