@@ -44,8 +44,8 @@ class Core:
     """The state of one service, and every transaction that it runs.
 
     Thread-safety: any thread. `hub.lock` protects what the hub says, `setting_up` what says how
-    far the service is: `ready`, `retired`, `started` and `workers`. Flags are only ever raised, and
-    are read without a lock.
+    far the service is: `ready`, `retired`, `started` and `workers`. Flags are raised once,
+    but for `started`, which a start that fails takes back; they are read without a lock.
     """
 
     def __init__(self, store: TaskStore, clock: Clock, settings: Settings) -> None:

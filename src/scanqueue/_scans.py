@@ -24,8 +24,8 @@ PENDING, CANCELLED = TaskStatus.PENDING, TaskStatus.CANCELLED
 class Scans:
     """What is being scanned here, from the claim of a task until its end is recorded.
 
-    Thread-safety: any thread; its collections are only changed by single operations that are
-    atomic.
+    Thread-safety: any thread. `_lock` guards what `_by_task` has; the other collections are only
+    changed by single operations that are atomic.
 
     Args:
         core: The service that scans.
