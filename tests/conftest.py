@@ -1,6 +1,7 @@
 """Set-up of the whole suite: on which stores tests run, and how hard hypothesis tries."""
 
 import os
+import sys
 from collections.abc import Generator, Iterator
 
 import pytest
@@ -51,6 +52,15 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
         (name, text.encode(errors="backslashreplace").decode()) for name, text in report.sections
     ]
     return report
+
+
+@pytest.fixture
+def _eager_switching() -> Iterator[None]:
+    """Have threads take turns a thousand times as often as usual."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)
 
 
 @pytest.fixture

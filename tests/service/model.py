@@ -55,10 +55,15 @@ class ModelTask:
     holds_slot: bool = False
     shut_down: bool = False
 
-    def matches(self, task: ScanTask) -> bool:
-        """Return whether a task of the queue is this one, in every field."""
+    def check(self, task: ScanTask) -> None:
+        """Fail, with the fields that differ, unless a task of the queue is this one."""
         names = [field.name for field in attrs.fields(ModelTask) if field.name != "shut_down"]
-        return all(getattr(self, name) == getattr(task, name) for name in names)
+        differing = {
+            name: (getattr(task, name), getattr(self, name))
+            for name in names
+            if getattr(task, name) != getattr(self, name)
+        }
+        assert not differing, f"task {task.id} differs from the model's in {differing}"
 
 
 class Model:

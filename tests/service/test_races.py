@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import random
-import sys
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from uuid import UUID
@@ -30,15 +29,9 @@ from scanqueue.protocols import TaskStore
 from tests.both_stores import NewStore
 from tests.service.tools import PATIENCE, Call, Fate, current, fate, scan_nothing
 
+pytestmark = pytest.mark.usefixtures("_eager_switching")
+
 COMPLETED, CANCELLED = TaskStatus.COMPLETED, TaskStatus.CANCELLED
-
-
-@pytest.fixture(autouse=True)
-def _eager_switching() -> Iterator[None]:
-    before = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
-    yield
-    sys.setswitchinterval(before)
 
 
 def rounds(number: int, store_kind: str) -> int:

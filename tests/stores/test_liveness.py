@@ -8,8 +8,10 @@ import sqlite3
 import stat
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -149,11 +151,28 @@ def test_a_sign_of_life_is_given_again_once(
     store: SQLiteStore, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Of two threads that miss it, the second finds it."""
-    answers = [True, False]
-    monkeypatch.setattr(Liveness, "is_gone", lambda _: answers.pop(0))
+    monkeypatch.setattr(Liveness, "is_gone", lambda _: True)
     submit(store, "music")
-    assert answers == []
     assert caplog.messages == []
+
+
+@pytest.mark.usefixtures("_eager_switching")
+def test_a_store_is_closed_while_others_read(open_store: OpenStore) -> None:
+    """They read on: a wait for a scan that outlives its service does."""
+    for number in range(40):
+        store = open_store(f"owner{number}")
+        is_closed, reads = threading.Event(), threading.Event()
+
+        def read(store: SQLiteStore, is_closed: threading.Event, reads: threading.Event) -> None:
+            while not is_closed.is_set():
+                assert waiting(store) == []
+                reads.set()
+
+        call = Call(partial(read, store, is_closed, reads))
+        assert reads.wait(PATIENCE)
+        store.close()
+        is_closed.set()
+        call.result()
 
 
 def test_where_all_files_are_gone_it_is_the_database_that_is_missed(

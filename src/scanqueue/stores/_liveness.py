@@ -57,6 +57,10 @@ class Liveness:
 
     def is_gone(self) -> bool:
         """Return whether somebody has deleted the file: others take its owner for dead then."""
+        with self._lock:  # else `give_up` closes it in between
+            return self._is_gone()
+
+    def _is_gone(self) -> bool:
         descriptor = self._descriptor
         return descriptor is not None and not os.fstat(descriptor).st_nlink
 
@@ -70,7 +74,7 @@ class Liveness:
             OSError: It cannot be made.
         """
         with self._lock:
-            is_gone = self.is_gone()
+            is_gone = self._is_gone()
             if is_gone:
                 descriptor, self._descriptor = self._descriptor, self._create()
                 assert descriptor is not None
