@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, FastAPI, HTTPException, Query, Request, Response
+from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request, Response
 from fastapi.security import APIKeyCookie, HTTPBearer
 from pydantic import BaseModel, ConfigDict
 from starlette.datastructures import MutableHeaders
@@ -14,6 +14,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from fastapi_app.scan_queue import (
     EXCEPTION_HANDLERS,
     PROBLEMS,
+    Limit,
+    answer_head,
     problem,
     require_json,
     router,
@@ -63,6 +65,7 @@ def create_app(
         title="Media server",
         lifespan=lifespan,
         exception_handlers=EXCEPTION_HANDLERS,
+        redirect_slashes=False,
         docs_url=None,  # it loads its scripts from another host
         redoc_url=None,  # same
     )
@@ -161,7 +164,7 @@ def list_libraries(catalogue: Annotated[Catalogue, Depends(get_catalogue)]) -> l
 def search_files(
     catalogue: Annotated[Catalogue, Depends(get_catalogue)],
     search: str = "",
-    limit: Annotated[int, Query(ge=0, le=1000)] = 50,
+    limit: Limit = 50,
 ) -> list[File]:
     """Return the files that have a text in their path or their tags."""
     return [
@@ -176,6 +179,9 @@ def search_files(
         )
         for library_id, file in catalogue.search(search, limit)
     ]
+
+
+answer_head(site)
 
 
 @sessions.post(SESSION_PATH, status_code=204, dependencies=[Depends(require_json)])

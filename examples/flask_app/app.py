@@ -11,10 +11,10 @@ from flask_app.scan_queue import (
     InvalidArgument,
     ScanQueue,
     explain_http,
+    parameters,
     problem,
     read_number,
     read_object,
-    reading,
 )
 from medialibrary import PAGE, Catalogue, name_libraries, printable, settings_from_environment
 from medialibrary.access import COOKIE, COOKIE_AGE, MAX_BODY, PAGE_HEADERS, Access
@@ -49,6 +49,9 @@ def create_app(settings: Settings | None = None, service: ScanQueueService | Non
 
     app = Flask(__name__, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
+    app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False  # no other site may ask what it may do
+    app.url_map.merge_slashes = False  # an address has one form
+    app.url_map.redirect_defaults = False  # the page is /index.html, too
     app.extensions["media"] = media
     app.before_request(guard)
     app.after_request(protect)
@@ -99,9 +102,8 @@ def list_libraries() -> ResponseReturnValue:
 @site.get("/api/files")
 def search_files() -> ResponseReturnValue:
     """Return the files that have a text in their path or their tags."""
-    with reading():
-        limit = read_number(request.args.get("limit", "50"), 1000)
-    found = here().catalogue.search(request.args.get("search", ""), limit)
+    limit = read_number(parameters().get("limit", "50"), 1000)
+    found = here().catalogue.search(parameters().get("search", ""), limit)
     return [
         {
             "library_id": library_id,

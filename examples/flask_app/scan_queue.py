@@ -15,9 +15,12 @@ from __future__ import annotations
 
 import atexit
 import json
+import re
 from contextlib import contextmanager, suppress
 from functools import partial
 from http import HTTPStatus
+from select import select
+from socket import MSG_PEEK
 from threading import Semaphore
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
@@ -39,18 +42,30 @@ from scanqueue.wire import problem_from_error, stats_to_dict, submission_to_dict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from socket import socket
     from uuid import UUID
 
     from flask.typing import ResponseReturnValue
 
-    from scanqueue import LibraryId
+    from scanqueue import LibraryId, ScanTask
     from scanqueue.wire import ProblemDict
 
 RETRY_AFTER = 5
 """Seconds after which a client that was refused may try again."""
-HEARTBEAT = 15.0
+HEARTBEAT = 15
 """Seconds without a change after which an event stream shows that it is alive."""
+LOOK_EVERY = 1.0
+"""Seconds between two looks whether the client of an event stream is there still."""
 MAX_LIMIT = 1000
+MAX_PATHS = 1000
+"""How many paths a request may give: those of a scope, before it becomes the whole library."""
+DETAILS = {
+    404: "there is no such address",
+    405: "there is no such method here",
+    413: "the body is too long",
+    500: "the server failed",
+}
+"""What to say where Flask has raised the error."""
 
 
 class Triggers(Protocol):
@@ -167,15 +182,10 @@ def list_tasks() -> ResponseReturnValue:
     """Return running, pending and ended tasks, at one moment."""
     with reading():
         statuses = {TaskStatus(value) for value in request.args.getlist("status")}
-        limit = read_number(request.args.get("limit", "100"), MAX_LIMIT)
-    library_id = request.args.get("library_id")
+    limit = read_number(parameters().get("limit", "100"), MAX_LIMIT)
+    library_id = parameters().get("library_id")
     revision = here().service.revision  # first: changes after it are in the stream of events
-    chosen = [
-        task
-        for task in here().service.list_tasks()
-        if (not statuses or task.status in statuses)
-        and (library_id is None or str(task.library_id) == library_id)
-    ]
+    chosen = choose_tasks(here().service, statuses or set(TaskStatus), library_id, limit)
     pending = [task for task in chosen if task.status is TaskStatus.PENDING]
     running = [task for task in chosen if task.status is TaskStatus.RUNNING]
     history = [task for task in chosen if task.is_ended]
@@ -185,6 +195,28 @@ def list_tasks() -> ResponseReturnValue:
         "pending": [task_to_dict(task) for task in pending[:limit]],
         "history": [task_to_dict(task) for task in history[:limit]],
     }
+
+
+def choose_tasks(
+    service: ScanQueueService, statuses: set[TaskStatus], library_id: str | None, limit: int
+) -> list[ScanTask]:
+    """Return the active tasks of one moment, and the last `limit` ended ones, that are asked for.
+
+    A history can be long, so it is not listed further back than it must be.
+    """
+    ended_wanted = limit if any(status.is_ended for status in statuses) else 0
+    most = 4 * (limit + 1)
+    while True:
+        tasks = service.list_tasks(most)
+        chosen = [
+            task
+            for task in tasks
+            if task.status in statuses and library_id in (None, str(task.library_id))
+        ]
+        ended_found = sum(task.is_ended for task in chosen)
+        if len(tasks) < most or (tasks[-1].is_ended and ended_found >= ended_wanted):
+            return chosen
+        most *= 4
 
 
 @blueprint.get("/scan-tasks/<uuid:task_id>")
@@ -209,30 +241,47 @@ def cancel_task(task_id: UUID) -> ResponseReturnValue:
 def follow_tasks() -> ResponseReturnValue:
     """Stream the changes of all tasks as server-sent events, until the queue is shut down."""
     service, streams = here().service, here().streams
-    cursor = request.headers.get("Last-Event-ID") or request.args.get("after")
-    with reading():
-        after = service.revision if cursor is None else read_number(cursor)
+    after = read_number(parameters().get("after", str(service.revision)))
+    if last_event_id := request.headers.get("Last-Event-ID"):
+        after = read_number(last_event_id)
     if not streams.acquire(blocking=False):
         abort(429, "too many event streams are open")
-    response = Response(events(service, after), mimetype="text/event-stream")
+    # Werkzeug and gunicorn have it; with another server, only what is written finds it out.
+    client = request.environ.get("werkzeug.socket") or request.environ.get("gunicorn.socket")
+    stream = events(service, after, partial(has_left, client) if client else bool)
+    response = Response(stream, mimetype="text/event-stream")
     response.call_on_close(streams.release)
     response.headers.update({"Cache-Control": "no-cache", "X-Accel-Buffering": "no"})
     return response
 
 
-def events(service: ScanQueueService, after: int) -> Iterator[str]:
+def events(service: ScanQueueService, after: int, has_left: Callable[[], bool]) -> Iterator[str]:
     """Yield the tasks changed since a revision, then those that change, as they do."""
     yield "retry: 2000\n\n"
-    while True:
+    silent = 0.0
+    while not has_left():
         is_last = service.is_shut_down  # first: the endings of a shutdown come after it
-        tasks = service.list_changes(after, limit=256, timeout=HEARTBEAT)
+        tasks = service.list_changes(after, limit=256, timeout=LOOK_EVERY)
         for task in tasks:
             after = task.revision
             yield f"id: {after}\ndata: {json.dumps(task_to_dict(task))}\n\n"
         if is_last and not tasks:
             return
-        if not tasks:
+        silent = 0.0 if tasks else silent + LOOK_EVERY
+        if silent >= HEARTBEAT:
+            silent = 0.0
             yield ": ping\n\n"
+
+
+def has_left(client: socket) -> bool:
+    """Return whether a client has closed its connection; its stream would hold a thread for it."""
+    try:
+        is_readable = bool(select([client], [], [], 0)[0])
+        return is_readable and not client.recv(1, MSG_PEEK)
+    except OSError:  # it was reset
+        return True
+    except ValueError:  # it is encrypted, or has too high a number: unknown
+        return False
 
 
 @blueprint.get("/scan-queue")
@@ -270,8 +319,8 @@ def read_scan_request() -> tuple[ScanScope, WhenRunning]:
     data = read_object("paths", "deep", "when_running")
     with reading():
         paths = data.get("paths", [])
-        if not isinstance(paths, list):
-            raise InvalidArgument("paths: must be a list")
+        if not isinstance(paths, list) or len(paths) > MAX_PATHS:
+            raise InvalidArgument(f"paths: must be a list of at most {MAX_PATHS}")
         scope = ScanScope(paths=paths, deep=data.get("deep", False))
         return scope, WhenRunning(data.get("when_running", WhenRunning.JOIN))
 
@@ -295,13 +344,19 @@ def read_object(*keys: str) -> dict[str, Any]:
         InvalidArgument: It is no such object.
         HTTPException: It is not JSON.
     """
-    if not request.is_json:
+    body = read_body()
+    if body and not request.is_json:
         abort(415, "the body must be JSON")
     with reading():
-        data = json.loads(read_body())
+        data = json.loads(body)
         if not isinstance(data, dict) or data.keys() - set(keys):
             raise InvalidArgument(f"body: must be an object of {', '.join(keys)}")
         return data
+
+
+def parameters() -> dict[str, str]:
+    """Return what is behind the address; of several with one name, the last one counts."""
+    return dict(request.args.items(multi=True))
 
 
 def read_number(text: str, most: int = 2**63 - 1) -> int:
@@ -310,7 +365,7 @@ def read_number(text: str, most: int = 2**63 - 1) -> int:
     Raises:
         InvalidArgument: It is none, or greater than `most`.
     """
-    if not (text.isascii() and text.isdigit() and len(text) <= len(str(most))) or int(text) > most:
+    if not re.fullmatch("[0-9]{1,19}", text) or int(text) > most:
         raise InvalidArgument(f"{text[:30]!r}: must be a number from 0 to {most}")
     return int(text)
 
@@ -337,7 +392,10 @@ def explain(error: Exception) -> Response:
 @blueprint.errorhandler(HTTPException)
 def explain_http(error: HTTPException) -> Response:
     """Return an HTTP error as problem details; register it for the application, if you like."""
-    response = problem(error.code or 500, error.description or "")
+    code, detail = error.code or 500, error.description or ""
+    if detail == type(error).description:  # nobody has said anything
+        detail = DETAILS.get(code, detail)
+    response = problem(code, detail)
     response.headers.extend(h for h in error.get_headers() if h[0] == "Allow")
     return response
 

@@ -149,5 +149,5 @@ def driving(framework: str, settings: Settings, service: ScanQueueService) -> It
         scan_queue.shut_down(flask)
     else:
         fastapi = fastapi_app.app.create_app(settings, service)
-        with TestClient(fastapi, raise_server_exceptions=False) as client:
+        with TestClient(fastapi, raise_server_exceptions=False, follow_redirects=False) as client:
             yield FastAPIDriver(client)

@@ -144,14 +144,6 @@ def test_who_asks_too_often_has_to_wait(make_server: ServerMaker) -> None:
     assert server.driver.ask("GET", "/api/scan-tasks").status == 200
 
 
-def test_other_methods_are_405(server: Server) -> None:
-    """With those that there are."""
-    for path in ("/api/libraries", "/api/scan-tasks/events"):
-        answer = server.driver.ask("PUT", path)
-        assert answer.problem() == (405, "about:blank")
-        assert "GET" in answer.headers["allow"]
-
-
 def test_a_full_queue_says_when_to_come_again(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -68,13 +68,26 @@ def test_without_a_cursor_it_begins_now(server: Server) -> None:
     assert read_events(server.driver.ask("GET", EVENTS).text) == []
 
 
+def test_an_empty_last_event_id_is_none(server: Server) -> None:
+    """That of a client which has seen no event: the address counts."""
+    task = server.service.submit(1).task
+    server.service.shutdown(interrupt_running=True)
+    headers = BEARER | {"Last-Event-ID": ""}
+    assert read_events(server.driver.ask("GET", EVENTS, headers=headers).text) == []
+    stream = f"{EVENTS}?after={task.revision - 1}"
+    ((_, data),) = read_events(server.driver.ask("GET", stream, headers=headers).text)
+    assert data["id"] == str(task.id)
+
+
 def test_a_cursor_that_is_none_is_400(server: Server) -> None:
     """In the header as in the address."""
-    for text in ("x", "-1", "1.5", "9" * 30):
+    for text in ("x", "-1", "1.5", "1.0", "1_0", "9" * 19, "9" * 30):
         header = BEARER | {"Last-Event-ID": text}
         for path, headers in [(EVENTS, header), (f"{EVENTS}?after={text}", BEARER)]:
             answer = server.driver.ask("GET", path, headers=headers)
             assert answer.problem() == (400, "urn:scanqueue:invalid-argument"), text
+    both = BEARER | {"Last-Event-ID": "1"}  # although the header is the one that counts
+    assert server.driver.ask("GET", f"{EVENTS}?after=x", headers=both).problem()[0] == 400
 
 
 def test_streams_are_counted(make_server: ServerMaker) -> None:

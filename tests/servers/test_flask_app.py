@@ -2,6 +2,8 @@
 
 import atexit
 import shutil
+import socket
+import struct
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +14,7 @@ from flask import Flask
 
 import flask_app.scan_queue
 from flask_app.app import create_app, scan_queue
+from flask_app.scan_queue import has_left
 from medialibrary import Settings
 from scanqueue import QueueClosedError, ScanQueueService
 from scanqueue.testing import FakeScanner
@@ -84,12 +87,55 @@ def test_a_forked_copy_has_nothing_to_end(
 
 def test_a_silent_stream_shows_that_it_is_alive(monkeypatch: pytest.MonkeyPatch) -> None:
     """With comments, by which a server finds out that nobody listens any more."""
-    monkeypatch.setattr(flask_app.scan_queue, "HEARTBEAT", 0.0)
+    monkeypatch.setattr(flask_app.scan_queue, "LOOK_EVERY", 0.0)
+    monkeypatch.setattr(flask_app.scan_queue, "HEARTBEAT", 0)
     service = ScanQueueService(FakeScanner())
-    stream = flask_app.scan_queue.events(service, service.revision)
+    stream = flask_app.scan_queue.events(service, service.revision, lambda: False)
     assert [next(stream) for _ in range(3)] == ["retry: 2000\n\n", ": ping\n\n", ": ping\n\n"]
     service.shutdown()
     assert list(stream) == []
+
+
+def test_a_stream_ends_when_nobody_listens() -> None:
+    """At the next look, and not when something is written in vain: it holds a thread."""
+    looks = iter([False, True])
+    with ScanQueueService(FakeScanner()) as service:
+        service.submit_task(1)
+        stream = flask_app.scan_queue.events(service, 0, lambda: next(looks))
+        assert len(list(stream)) > 1
+
+
+def test_who_has_left_is_known_by_the_connection() -> None:
+    """It is closed, reset, or open, whether something has come over it or not."""
+    server, client = socket.socketpair()
+    with server, client:
+        assert not has_left(server)
+        client.send(b"what a client sends too early")
+        assert not has_left(server)
+        server.recv(100)
+        client.close()
+        assert has_left(server)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        client = socket.create_connection(listener.getsockname())
+        server, _ = listener.accept()
+        with server:
+            reset_at_once = struct.pack("ii", 1, 0)
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, reset_at_once)
+            client.close()
+            assert has_left(server)
+
+
+def test_an_encrypted_connection_says_nothing() -> None:
+    """Python cannot look at what has come over it, so only writing finds out."""
+
+    class Encrypted(socket.socket):
+        def recv(self, *_: object) -> bytes:
+            raise ValueError("non-zero flags not allowed")
+
+    server, client = socket.socketpair()
+    with client, Encrypted(fileno=server.detach()) as encrypted:
+        client.send(b"close notify")
+        assert not has_left(encrypted)
 
 
 def test_the_extension_works_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

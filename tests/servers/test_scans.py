@@ -5,7 +5,7 @@ import pytest
 from scanqueue import ScanScope, TaskPriority
 from scanqueue.wire import submission_from_dict, task_to_dict
 from tests.servers.conftest import Server
-from tests.servers.drivers import BEARER
+from tests.servers.drivers import BEARER, Json
 
 SCAN = "/api/libraries/1/scan"
 JSON = {"Content-Type": "application/json"}
@@ -58,6 +58,18 @@ def test_the_body_says_what_to_scan(server: Server) -> None:
     assert submission_from_dict(answer.json()).task.scope == scope
 
 
+def test_as_many_paths_are_taken_as_a_scope_has(server: Server) -> None:
+    """More are refused, before anything looks at them: it would take its time."""
+    server.service.pause()
+    paths = [f"{number}" for number in range(1000)]
+    answer = server.driver.ask("POST", SCAN, json={"paths": paths})
+    assert answer.status == 202
+    assert len(answer.json()["task"]["scope"]["paths"]) == 1000
+    answer = server.driver.ask("POST", SCAN, json={"paths": [*paths, "1000"]})
+    assert answer.problem() == (400, "urn:scanqueue:invalid-argument")
+    assert "1000" in answer.json()["detail"]
+
+
 def test_an_unknown_library_is_404(server: Server) -> None:
     """Before anything is queued."""
     for library in ("4", "0", "-1", "1.0", "01", "films", "%20", "9" * 30):
@@ -66,7 +78,18 @@ def test_an_unknown_library_is_404(server: Server) -> None:
     assert server.service.list_tasks() == []
 
 
-NONSENSE = [
+def test_an_unknown_library_is_404_whatever_the_body_is(server: Server) -> None:
+    """Its name comes first, and nobody reads the rest."""
+    kinds = ("application/json", "text/plain")
+    for body in (b"{", b"null", b'{"paths": 1}', b"[" * 100_000, b" ", b'{"deep": true}'):
+        for headers in [{**BEARER, "Content-Type": kind} for kind in kinds]:
+            answer = server.driver.ask("POST", "/api/libraries/4/scan", body=body, headers=headers)
+            assert answer.problem() == (404, "about:blank"), body[:10]
+    assert server.driver.send_in_chunks("/api/libraries/4/scan", b"{").status == 404
+
+
+NONSENSE: list[Json] = [
+    None,
     [],
     "all",
     1,
@@ -82,7 +105,10 @@ NONSENSE = [
     {"deep": "true"},
     {"deep": 1},
     {"deep": None},
+    {"deep": 1.0},
+    {"paths": ["a"] * 1001},
     {"when_running": "later"},
+    {"when_running": "JOIN"},
     {"when_running": []},
     {"when_running": None},
 ]
@@ -99,9 +125,11 @@ def test_a_body_that_makes_no_sense_is_400(server: Server) -> None:
 
 def test_what_is_no_json_is_400(server: Server) -> None:
     """However it is broken."""
-    for body in (b"{", b"\xff", b"{} {}", b"[" * 100_000):
-        answer = server.driver.ask("POST", SCAN, body=body, headers=BEARER | JSON)
-        assert answer.problem()[0] == 400, body[:10]
+    number = b"1" * 5000  # more digits than Python turns into a number
+    for body in (b"{", b"\xff", b"{} {}", b" ", b"[" * 100_000, b'{"deep": %s}' % number):
+        for path in (SCAN, "/api/session"):
+            answer = server.driver.ask("POST", path, body=body, headers=BEARER | JSON)
+            assert answer.problem() == (400, "urn:scanqueue:invalid-argument"), body[:10]
     assert server.service.list_tasks() == []
 
 

@@ -35,13 +35,15 @@ def test_the_server_does_what_openapi_says(settings: Settings) -> None:
         mode: GenerationMode,
         ids: dict[str, str] | None,
     ) -> None:
-        # Of a parameter that is there twice the last one counts, which this check is against.
-        unfit = [negative_data_rejection] if operation.method == "get" else []
-
         @configure(max_examples=CASES)
         @given(case=operation.as_strategy(mode, path_parameters=ids))
         def ask(case: schemathesis.Case[Any]) -> None:
-            answer = case.call_and_validate(headers=BEARER, excluded_checks=unfit)
+            answer = case.call(headers=BEARER)
+            # This check is against it that of a parameter that is there twice the last one counts,
+            # and does not know that a list with too many items can make too long a body.
+            is_unfit = operation.method == "get" or answer.status_code == 413
+            unfit = [negative_data_rejection] if is_unfit else []
+            case.validate_response(answer, excluded_checks=unfit)
             statuses[answer.status_code] += 1
 
         ask()

@@ -5,7 +5,7 @@ from uuid import UUID
 
 import pytest
 
-from scanqueue import LibraryUnavailable, TaskResult
+from scanqueue import LibraryUnavailable, ScanTask, TaskResult, TaskStatus
 from scanqueue.wire import stats_from_dict, task_to_dict
 from tests.servers.conftest import Server
 from tests.servers.drivers import BEARER
@@ -114,6 +114,35 @@ def test_all_tasks_are_listed_in_order(server: Server) -> None:
     assert both == {"running": [running], "pending": pending[:1], "history": []}
     assert ask("limit=1") == {"running": [running], "pending": pending[:1], "history": ended[1:]}
     assert ask("limit=0&other=1") == {"running": [], "pending": [], "history": []}
+
+
+@pytest.mark.parametrize("query", ["limit=2", "limit=2&status=pending", "limit=2&library_id=1"])
+def test_a_long_history_is_not_listed_for_nothing(
+    server: Server, query: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only as far back as the answer shows it, and yet nothing is left out."""
+    server.scanner.let_go()
+    for library_id in (1, *[2, 3] * 40):
+        server.service.wait(server.service.submit_task(library_id), quiet=True)
+    server.service.pause()
+    for library_id in (1, 2, 3):
+        server.service.submit_task(library_id)
+    every = server.service.list_tasks()
+    listed: list[int] = []
+
+    def listing(limit: int | None = None) -> list[ScanTask]:
+        assert limit is not None
+        listed.append(len(every[:limit]))
+        return every[:limit]
+
+    monkeypatch.setattr(server.service, "list_tasks", listing)
+    lists = server.driver.ask("GET", f"/api/scan-tasks?{query}").json()
+    wanted = [task for task in every if "library_id" not in query or task.library_id == 1]
+    pending = [str(task.id) for task in wanted if task.status is TaskStatus.PENDING]
+    ended = [str(task.id) for task in wanted if task.is_ended and "status" not in query]
+    assert [task["id"] for task in lists["pending"]] == pending[:2]
+    assert [task["id"] for task in lists["history"]] == ended[:2]
+    assert sum(listed) < len(every) or "library_id" in query
 
 
 def test_a_filter_that_makes_no_sense_is_400(server: Server) -> None:

@@ -8,18 +8,21 @@ This folder is made to be copied into yours as it is:
         async with running(service, find_library) as scan_queue:
             yield {"scan_queue": scan_queue}
 
-    app = FastAPI(lifespan=lifespan, exception_handlers=EXCEPTION_HANDLERS)
+    app = FastAPI(lifespan=lifespan, exception_handlers=EXCEPTION_HANDLERS, redirect_slashes=False)
     app.include_router(router, prefix="/api")
 """
 
 from .lifespan import ScanQueue, running
-from .problems import EXCEPTION_HANDLERS, PROBLEMS, problem, require_json
-from .routes import router
+from .problems import EXCEPTION_HANDLERS, PROBLEMS, problem
+from .requests import Limit, require_json
+from .routes import answer_head, router
 
 __all__ = [
     "EXCEPTION_HANDLERS",
     "PROBLEMS",
+    "Limit",
     "ScanQueue",
+    "answer_head",
     "problem",
     "require_json",
     "router",

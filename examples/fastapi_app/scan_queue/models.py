@@ -3,7 +3,7 @@
 The fields are those of `scanqueue.wire`, whose dicts are checked against these models.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from pydantic import (
@@ -11,11 +11,15 @@ from pydantic import (
     AwareDatetime,
     BaseModel,
     ConfigDict,
+    Field,
     StrictBool,
     WithJsonSchema,
 )
 
 from scanqueue import EndReason, ScanScope, SubmitOutcome, TaskStatus, WhenRunning
+
+MAX_PATHS = 1000
+"""How many paths a request may give: those of a scope, before it becomes the whole library."""
 
 Priority = Literal["low", "normal", "high"]
 
@@ -41,12 +45,20 @@ class ScanRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    paths: Annotated[list[Path], AfterValidator(check_paths)] = []
+    paths: Annotated[list[Path], Field(max_length=MAX_PATHS), AfterValidator(check_paths)] = []
     """Relative POSIX paths inside the library; none: all of it."""
     deep: StrictBool = False
     """Whether to read everything again, not just what changed."""
-    when_running: WhenRunning = WhenRunning.JOIN
+    when_running: Annotated[
+        WhenRunning, WithJsonSchema({"type": "string", "enum": list(WhenRunning)})
+    ] = WhenRunning.JOIN
     """Whether a running scan will do."""
+
+
+SCAN_BODY: dict[str, Any] = {
+    "requestBody": {"content": {"application/json": {"schema": ScanRequest.model_json_schema()}}}
+}
+"""What OpenAPI says of a body that is no parameter of its route."""
 
 
 class Scope(BaseModel):

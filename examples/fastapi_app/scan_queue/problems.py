@@ -1,13 +1,14 @@
 """Errors as problem details (RFC 9457)."""
 
 from collections.abc import Callable, Mapping
-from http import HTTPStatus
+from http import HTTPMethod, HTTPStatus
 from typing import Any
 
-from fastapi import HTTPException, Request
+from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException as AnyHTTPException
+from starlette.routing import Match
 
 from scanqueue import ScanQueueError
 from scanqueue.wire import ProblemDict, problem_from_error
@@ -16,6 +17,13 @@ from .models import Problem
 
 RETRY_AFTER = 5
 """Seconds after which a client that was refused may try again."""
+DETAILS = {
+    404: "there is no such address",
+    405: "there is no such method here",
+    413: "the body is too long",
+    500: "the server failed",
+}
+"""What to say where Starlette has raised the error."""
 
 _CONTENT = {"application/problem+json": {"schema": Problem.model_json_schema()}}
 PROBLEMS: dict[int | str, dict[str, Any]] = {
@@ -25,40 +33,46 @@ PROBLEMS: dict[int | str, dict[str, Any]] = {
 """What OpenAPI says of errors, for the argument `responses` of routes."""
 
 
-async def require_json(request: Request) -> None:
-    """Refuse a body that is not JSON; a dependency.
-
-    Raises:
-        HTTPException: It is not.
-    """
-    kind = request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-    is_json = kind == "application/json" or (kind[:12] == "application/" and kind[-5:] == "+json")
-    if not is_json and await request.body():
-        raise HTTPException(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "the body must be JSON")
-
-
 async def explain(_request: Request, error: ScanQueueError) -> JSONResponse:
     """Return an error of the queue."""
     return respond(problem_from_error(error))
 
 
-async def explain_http(_request: Request, error: AnyHTTPException) -> JSONResponse:
+async def explain_http(request: Request, error: AnyHTTPException) -> JSONResponse:
     """Return an HTTP error."""
-    return problem(error.status_code, error.detail, error.headers)
+    status, detail, headers = error.status_code, error.detail, error.headers
+    if status == HTTPStatus.BAD_REQUEST:  # a body of which FastAPI can make nothing
+        return respond(problem_from_error(ValueError(detail)))
+    if status == HTTPStatus.METHOD_NOT_ALLOWED:
+        headers = {"Allow": find_methods(request)}
+    if detail == HTTPStatus(status).phrase:  # nobody has said anything
+        detail = DETAILS.get(status, detail)
+    return problem(status, detail, headers)
+
+
+def find_methods(request: Request) -> str:
+    """Return the methods of an address: Starlette tells those of the first route that fits."""
+    found = [
+        method
+        for method in HTTPMethod
+        for route in request.app.routes
+        if route.matches({**request.scope, "method": method.value})[0] is Match.FULL
+    ]
+    return ", ".join(found) or "GET, HEAD"  # the files of a page are no routes
 
 
 async def explain_invalid(_request: Request, error: RequestValidationError) -> JSONResponse:
     """Return what is wrong with a request; an address that is none does not exist."""
     first = error.errors()[0]
     if first["loc"][0] == "path":
-        return problem(HTTPStatus.NOT_FOUND, "there is no such address")
+        return problem(404, DETAILS[404])
     where = ".".join(map(str, first["loc"]))
     return respond(problem_from_error(ValueError(f"{where}: {first['msg']}")))
 
 
 async def explain_crash(_request: Request, _error: Exception) -> JSONResponse:
     """Return that something went wrong, and not what: the server logs that."""
-    return problem(HTTPStatus.INTERNAL_SERVER_ERROR, "the server failed")
+    return problem(500, DETAILS[500])
 
 
 EXCEPTION_HANDLERS: dict[int | type[Exception], Callable[[Request, Any], Any]] = {

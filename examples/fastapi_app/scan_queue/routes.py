@@ -5,12 +5,13 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Header, HTTPException, Query, Request, Response
+from fastapi.routing import APIRoute
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from starlette.concurrency import run_in_threadpool
 
 from scanqueue import (
-    LibraryId,
     ScanScope,
+    ScanTask,
     SubmitOutcome,
     TaskNotFoundError,
     TaskPriority,
@@ -27,16 +28,11 @@ from scanqueue.wire import (
 )
 
 from .lifespan import ScanQueue
-from .models import ScanRequest, Stats, Submission, Task, TaskLists
-from .problems import PROBLEMS, require_json
+from .models import SCAN_BODY, ScanRequest, Stats, Submission, Task, TaskLists
+from .problems import PROBLEMS
+from .requests import Cursor, LastEventId, Library, Limit, get_scan_queue, read_scan_request
 
 router = APIRouter(tags=["scan queue"], responses=PROBLEMS)
-
-
-async def get_scan_queue(request: Request) -> ScanQueue:
-    """Return what the lifespan has yielded."""
-    found: ScanQueue = request.state.scan_queue
-    return found
 
 
 async def get_queue(here: Annotated[ScanQueue, Depends(get_scan_queue)]) -> AsyncScanQueue:
@@ -44,20 +40,12 @@ async def get_queue(here: Annotated[ScanQueue, Depends(get_scan_queue)]) -> Asyn
     return here.queue
 
 
-def find_library(library_id: str, here: Annotated[ScanQueue, Depends(get_scan_queue)]) -> LibraryId:
-    """Return the library of an address; FastAPI runs this on a thread, since it is no coroutine.
-
-    Raises:
-        HTTPException: There is none.
-    """
-    library = here.find_library(library_id)
-    if library is None:
-        raise HTTPException(404, "there is no such library")
-    return library
-
-
-async def take_stream(here: Annotated[ScanQueue, Depends(get_scan_queue)]) -> AsyncIterator[None]:
-    """Count an event stream, until it is closed.
+async def open_stream(
+    here: Annotated[ScanQueue, Depends(get_scan_queue)],
+    after: Cursor = None,
+    last_event_id: LastEventId = None,
+) -> AsyncIterator[int | None]:
+    """Count an event stream, until it is closed, and yield the revision that it begins after.
 
     Raises:
         HTTPException: Too many are open.
@@ -66,34 +54,43 @@ async def take_stream(here: Annotated[ScanQueue, Depends(get_scan_queue)]) -> As
         raise HTTPException(429, "too many event streams are open")
     here.streams_left -= 1
     try:
-        yield
+        yield after if last_event_id is None else last_event_id
     finally:
         here.streams_left += 1
 
 
 Queue = Annotated[AsyncScanQueue, Depends(get_queue)]
-Library = Annotated[LibraryId, Depends(find_library)]
-Limit = Annotated[int, Query(ge=0, le=1000)]
-Cursor = Annotated[int | None, Query(ge=0, lt=2**63)]
-LastEventId = Annotated[int | None, Header(ge=0, lt=2**63)]
+
+
+def answer_head(router: APIRouter) -> None:
+    """Have HEAD answered wherever GET is, as HTTP wants it; OpenAPI need not tell."""
+    for route in router.routes[:]:
+        if isinstance(route, APIRoute) and "GET" in (route.methods or ()):
+            router.add_api_route(
+                route.path,
+                route.endpoint,
+                methods=["HEAD"],
+                response_model=route.response_model,
+                response_class=route.response_class,
+                include_in_schema=False,
+            )
 
 
 @router.post(
-    "/libraries/{library_id}/scan",  # noqa: FAST003 - `find_library` takes it
+    "/libraries/{library_id}/scan",
     status_code=202,
     response_model=Submission,
     responses={200: {"model": Submission, "description": "An existing task will do"}},
-    dependencies=[Depends(require_json)],
+    openapi_extra=SCAN_BODY,
 )
 async def scan_library(
     library: Library,
+    wanted: Annotated[ScanRequest, Depends(read_scan_request)],
     queue: Queue,
     request: Request,
     response: Response,
-    body: ScanRequest | None = None,
 ) -> SubmissionDict:
     """Ask for a scan."""
-    wanted = body or ScanRequest()
     submission = await queue.submit(
         library,
         TaskPriority.HIGH,
@@ -116,12 +113,7 @@ async def list_tasks(
 ) -> dict[str, int | list[TaskDict]]:
     """Return running, pending and ended tasks, at one moment."""
     revision = await get_revision(queue)  # first: changes after it are in the stream of events
-    chosen = [
-        task
-        for task in await queue.list_tasks()
-        if (not status or task.status in status)
-        and (library_id is None or str(task.library_id) == library_id)
-    ]
+    chosen = await choose_tasks(queue, set(status or TaskStatus), library_id, limit)
     pending = [task for task in chosen if task.status is TaskStatus.PENDING]
     running = [task for task in chosen if task.status is TaskStatus.RUNNING]
     history = [task for task in chosen if task.is_ended]
@@ -133,23 +125,44 @@ async def list_tasks(
     }
 
 
-@router.get(
-    "/scan-tasks/events", response_class=EventSourceResponse, dependencies=[Depends(take_stream)]
-)
+async def choose_tasks(
+    queue: AsyncScanQueue, statuses: set[TaskStatus], library_id: str | None, limit: int
+) -> list[ScanTask]:
+    """Return the active tasks of one moment, and the last `limit` ended ones, that are asked for.
+
+    A history can be long, so it is not listed further back than it must be.
+    """
+    ended_wanted = limit if any(status.is_ended for status in statuses) else 0
+    most = 4 * (limit + 1)
+    while True:
+        tasks = await queue.list_tasks(most)
+        chosen = [
+            task
+            for task in tasks
+            if task.status in statuses and library_id in (None, str(task.library_id))
+        ]
+        ended_found = sum(task.is_ended for task in chosen)
+        if len(tasks) < most or (tasks[-1].is_ended and ended_found >= ended_wanted):
+            return chosen
+        most *= 4
+
+
+@router.get("/scan-tasks/events", response_class=EventSourceResponse)
 async def follow_tasks(
-    queue: Queue, after: Cursor = None, last_event_id: LastEventId = None
+    request: Request, queue: Queue, cursor: Annotated[int | None, Depends(open_stream)]
 ) -> AsyncIterator[ServerSentEvent]:
     """Stream the changes of all tasks, until the queue is shut down."""
-    cursor = after if last_event_id is None else last_event_id
     if cursor is None:
         cursor = await get_revision(queue)
     yield ServerSentEvent(retry=2000)
+    if request.method == "HEAD":
+        return
     async for task in queue.changes(cursor):
         yield ServerSentEvent(data=task_to_dict(task), id=str(task.revision))
 
 
 @router.get(
-    "/scan-tasks/{task_id}",
+    "/scan-tasks/{task_id:task_id}",
     response_model=Task,
     responses={304: {"description": "The client has it as it is"}},
 )
@@ -164,14 +177,14 @@ async def get_task(
     if task is None:
         raise TaskNotFoundError(task_id)
     headers = {"ETag": f'"{task.revision}"', "Cache-Control": "no-cache"}
-    known = [tag.strip().removeprefix("W/") for tag in if_none_match.split(",")]
-    if headers["ETag"] in known or known == ["*"]:
+    known = [tag.strip().removeprefix("W/").strip('"') for tag in if_none_match.split(",")]
+    if str(task.revision) in known or known == ["*"]:
         return Response(status_code=304, headers=headers)
     response.headers.update(headers)
     return task_to_dict(task)
 
 
-@router.delete("/scan-tasks/{task_id}", response_model=Task)
+@router.delete("/scan-tasks/{task_id:task_id}", response_model=Task)
 async def cancel_task(task_id: UUID, queue: Queue) -> TaskDict:
     """Cancel a task, at once."""
     return task_to_dict(await queue.cancel_task(task_id))
@@ -200,3 +213,6 @@ async def resume(queue: Queue) -> StatsDict:
 async def get_revision(queue: AsyncScanQueue) -> int:
     """Return the revision of the latest change; the property asks the store on the spot."""
     return await run_in_threadpool(lambda: queue.revision)
+
+
+answer_head(router)
