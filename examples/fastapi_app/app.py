@@ -25,9 +25,9 @@ from medialibrary import (
     PAGE,
     Catalogue,
     Settings,
+    load_settings,
     name_libraries,
     printable,
-    settings_from_environment,
 )
 from medialibrary.access import COOKIE, COOKIE_AGE, MAX_BODY, PAGE_HEADERS, SESSION_PATH, Access
 from scanqueue import ScanQueueService
@@ -45,7 +45,7 @@ def create_app(
         settings: How to set it up; as the environment says when None.
         service: Its queue; as the settings say when None.
     """
-    settings = settings or settings_from_environment()
+    settings = settings or load_settings()
     catalogue = settings.open_catalogue()
     access = Access(settings.token, settings.rate)
     scans = service or settings.make_service(catalogue)

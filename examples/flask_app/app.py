@@ -16,7 +16,7 @@ from flask_app.scan_queue import (
     read_number,
     read_object,
 )
-from medialibrary import PAGE, Catalogue, name_libraries, printable, settings_from_environment
+from medialibrary import PAGE, Catalogue, load_settings, name_libraries, printable
 from medialibrary.access import COOKIE, COOKIE_AGE, MAX_BODY, PAGE_HEADERS, Access
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def create_app(settings: Settings | None = None, service: ScanQueueService | Non
         settings: How to set it up; as the environment says when None.
         service: Its queue; as the settings say when None.
     """
-    settings = settings or settings_from_environment()
+    settings = settings or load_settings()
     media = Media(settings.open_catalogue(), Access(settings.token, settings.rate))
     service = service or settings.make_service(media.catalogue)
 

@@ -17,7 +17,14 @@ threads = 12  # more than the event streams that a process holds open
 graceful_timeout = 15  # longer than the queue needs to shut down
 
 
-def post_worker_init(worker: Any) -> None:  # noqa: ANN401 - gunicorn has no types
+def on_starting(_server: Any) -> None:  # noqa: ANN401 - gunicorn has no types
+    """Say what is wrong with the settings once, and before there are workers to say it."""
+    from medialibrary import load_settings  # noqa: PLC0415 - its folder is not known above
+
+    load_settings()
+
+
+def post_worker_init(worker: Any) -> None:  # noqa: ANN401 - same
     """Start the queue: after the fork, and as soon as the process is there."""
     from flask_app.app import scan_queue  # noqa: PLC0415 - in the worker, not in gunicorn itself
 

@@ -2,7 +2,13 @@
 
 from medialibrary.catalogue import Catalogue, Library, MediaFile, name_libraries, printable
 from medialibrary.scanner import MediaScanner
-from medialibrary.settings import PAGE, Settings, python_folders, settings_from_environment
+from medialibrary.settings import (
+    PAGE,
+    Settings,
+    load_settings,
+    python_folders,
+    settings_from_environment,
+)
 
 __all__ = [
     "PAGE",
@@ -11,6 +17,7 @@ __all__ = [
     "MediaFile",
     "MediaScanner",
     "Settings",
+    "load_settings",
     "name_libraries",
     "printable",
     "python_folders",

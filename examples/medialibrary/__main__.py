@@ -10,12 +10,12 @@ from __future__ import annotations
 import signal
 from threading import Event
 
-from medialibrary import settings_from_environment
+from medialibrary import load_settings
 
 
 def main() -> None:
     """Scan what the others submit."""
-    settings = settings_from_environment()
+    settings = load_settings()
     stop = Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())

@@ -59,7 +59,8 @@ class Access:
 
     Args:
         token: What clients have to show.
-        rate: How often one client may ask for anything but to look: `"120/minute"`.
+        rate: How often one client may ask for anything but to look, or without the token:
+            `"120/minute"`.
 
     Raises:
         ValueError: `rate` is no such text.
@@ -103,9 +104,9 @@ class Access:
         if "/api/" not in path:
             return None
         is_known = self._is_known(headers, cookies)
-        if method != "GET":
-            if is_cross_site(headers):
-                return Refusal(HTTPStatus.FORBIDDEN, "the request comes from another site", {})
+        if method != "GET" and is_cross_site(headers):
+            return Refusal(HTTPStatus.FORBIDDEN, "the request comes from another site", {})
+        if method not in ("GET", "HEAD") or not is_known:  # nobody may try many tokens
             counter = (client, str(is_known))  # strangers use up no known client's share
             if not self._limiter.hit(self._rate, *counter):
                 reset = self._limiter.get_window_stats(self._rate, *counter).reset_time

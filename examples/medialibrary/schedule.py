@@ -21,7 +21,9 @@ logger = logging.getLogger(__name__)
 
 LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 LOOK_AGAIN = timedelta(minutes=5)
-"""When to look again at a library whose scan has not ended yet, or was refused."""
+"""When to look again at a library whose scan has not ended yet, or was refused; at the latest."""
+RECENT = 16
+"""How many of a library's ended tasks to look at first."""
 
 
 def utc_now() -> datetime:
@@ -66,7 +68,7 @@ class Schedule:
         for library_id in library_ids:
             self._scheduler.add_job(
                 self.scan_if_due,
-                AfterLastScan(partial(self.due_at, library_id), most),
+                AfterLastScan(partial(self.due_at, library_id), most, min(every, LOOK_AGAIN)),
                 args=[library_id],
                 misfire_grace_time=None,  # better late than never
             )
@@ -85,7 +87,9 @@ class Schedule:
         Raises:
             StoreError: The history cannot be read.
         """
-        history = self._queue.list_history(library_id=library_id)
+        history = self._queue.list_history(RECENT, library_id=library_id)
+        if all(task.scope.paths for task in history):  # a file watcher was busy
+            history = self._queue.list_history(library_id=library_id)
         return next_scan_at(history, self._now(), self._every, self._retry)
 
     def scan_if_due(self, library_id: LibraryId) -> None:
@@ -103,11 +107,18 @@ class AfterLastScan(BaseTrigger):  # type: ignore[misc]  # APScheduler has no ty
     Args:
         due_at: Returns when it is due.
         jitter: Each time is later by a random time up to this.
+        look_again: How long after a time the next one is, if the library is due still.
     """
 
-    def __init__(self, due_at: Callable[[], datetime], jitter: timedelta) -> None:
+    def __init__(
+        self,
+        due_at: Callable[[], datetime],
+        jitter: timedelta,
+        look_again: timedelta = LOOK_AGAIN,
+    ) -> None:
         self._due_at = due_at
         self._jitter = jitter
+        self._look_again = look_again
 
     def get_next_fire_time(self, previous_fire_time: datetime | None, now: datetime) -> datetime:
         """Return when to fire, as APScheduler asks at the start and after each time.
@@ -121,9 +132,9 @@ class AfterLastScan(BaseTrigger):  # type: ignore[misc]  # APScheduler has no ty
             due = self._due_at()
         except StoreError as error:
             logger.warning("cannot read the history: %r", error)
-            due = now + LOOK_AGAIN
+            due = now + self._look_again
         if previous_fire_time is not None:
-            due = max(due, previous_fire_time + LOOK_AGAIN)
+            due = max(due, previous_fire_time + self._look_again)
         later: datetime = self._apply_jitter(max(due, now), self._jitter.total_seconds(), now)
         return later
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 import sysconfig
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from attrs import Factory, field, frozen, validators
 
@@ -17,13 +18,14 @@ from medialibrary.scanner import MediaScanner
 from scanqueue import MemoryStore, ScanQueueService, SQLiteStore
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from medialibrary.triggers import OneProcess, Trigger
 
 PAGE = Path(__file__).with_name("static")
 """The folder of the page that the servers show."""
 DATA = "~/.cache/scanqueue/mediaserver"
+T = TypeVar("T")
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
@@ -112,6 +114,18 @@ class Settings:
         return OneProcess(self.data / "triggers.lock", triggers)
 
 
+def load_settings() -> Settings:
+    """Return the settings of this process; if they make no sense, say so in one line, and exit.
+
+    The exit code is that on which gunicorn ends, instead of starting its worker again for ever.
+    """
+    try:
+        return settings_from_environment()
+    except ValueError as error:
+        print(f"error: {error}", file=sys.stderr, flush=True)
+        sys.exit(3)
+
+
 def settings_from_environment(environment: Mapping[str, str] = os.environ) -> Settings:
     """Return the settings; without `MEDIASERVER_FOLDERS`, folders of this Python are libraries.
 
@@ -119,23 +133,36 @@ def settings_from_environment(environment: Mapping[str, str] = os.environ) -> Se
         ValueError: A variable is not as it should be, or there is no `MEDIASERVER_TOKEN`.
     """
 
-    def read(name: str, default: str) -> str:
-        return environment.get(f"MEDIASERVER_{name}") or default
+    def read(name: str, convert: Callable[[str], T], default: T) -> T:
+        variable = f"MEDIASERVER_{name}"
+        text = environment.get(variable)
+        try:
+            return convert(text) if text else default
+        except ValueError as error:
+            message = f"{variable}: {error}"
+            raise ValueError(message) from error
 
-    names = [name for name in read("FOLDERS", "").split(os.pathsep) if name]
+    if not environment.get("MEDIASERVER_TOKEN"):
+        message = "MEDIASERVER_TOKEN is not set: it is what clients have to show"
+        raise ValueError(message)
     return Settings(
-        token=read("TOKEN", ""),
-        data=Path(read("DATA", DATA)).expanduser(),
-        folders=[Path(name).expanduser() for name in names] or python_folders(),
-        store=read("STORE", "sqlite"),
-        scans=int(read("SCANS", "1")),
-        pause=float(read("PAUSE", "0")),
-        streams=int(read("STREAMS", "8")),
-        rate=read("RATE", "120/minute"),
-        every=read_duration(every) if (every := read("EVERY", "")) else None,
-        watch=bool(int(read("WATCH", "0"))),
-        quiet=float(read("QUIET", "10")),
+        token=environment["MEDIASERVER_TOKEN"],
+        data=Path(read("DATA", str, DATA)).expanduser(),
+        folders=read("FOLDERS", read_folders, []) or python_folders(),
+        store=read("STORE", str, "sqlite"),
+        scans=read("SCANS", int, 1),
+        pause=read("PAUSE", float, 0.0),
+        streams=read("STREAMS", int, 8),
+        rate=read("RATE", str, "120/minute"),
+        every=read("EVERY", read_duration, None),
+        watch=bool(read("WATCH", int, 0)),
+        quiet=read("QUIET", float, 10.0),
     )
+
+
+def read_folders(text: str) -> list[Path]:
+    """Return folders that are written with `:` in between, or `;` on Windows."""
+    return [Path(name).expanduser() for name in text.split(os.pathsep) if name]
 
 
 def read_duration(text: str) -> timedelta:

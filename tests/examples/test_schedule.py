@@ -11,7 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from medialibrary import Catalogue, MediaScanner
-from medialibrary.schedule import LONG_AGO, LOOK_AGAIN, AfterLastScan, Schedule, next_scan_at
+from medialibrary.schedule import (
+    LONG_AGO,
+    LOOK_AGAIN,
+    RECENT,
+    AfterLastScan,
+    Schedule,
+    next_scan_at,
+)
 from scanqueue import (
     EndReason,
     LibraryUnavailable,
@@ -207,6 +214,25 @@ def test_libraries_that_are_due_do_not_all_begin_at_once() -> None:
 def test_a_scan_that_has_not_ended_yet_is_looked_at_again_later() -> None:
     """Until it has ended, the history says that it is due."""
     assert fires_at(lambda: LONG_AGO, previous=NOW, jitter=timedelta()) == NOW + LOOK_AGAIN
+
+
+def test_a_short_interval_is_kept(host: Host) -> None:
+    """A library is not looked at less often than it is to be scanned."""
+    every = timedelta(seconds=30)
+    schedule = Schedule(host.queue, ["music"], every, jitter=timedelta(), now=host.clock.now)
+    (job,) = schedule._scheduler.get_jobs()
+    assert job.trigger.get_next_fire_time(NOW, NOW) == NOW + every
+
+
+@pytest.mark.parametrize("scans", [RECENT - 1, RECENT, RECENT + 1])
+def test_a_busy_watcher_hides_no_scan_of_all_of_it(host: Host, scans: int) -> None:
+    """However many scans of some folders have come after that."""
+    host.look()
+    due = host.schedule.due_at("music")
+    for _ in range(scans):
+        host.queue.submit_task("music", scope=SOME)
+        host.queue.run_pending()
+    assert host.schedule.due_at("music") == due
 
 
 def test_a_history_that_cannot_be_read_does_not_end_the_scheduler() -> None:

@@ -5,7 +5,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -21,6 +21,7 @@ ADDRESS = re.compile(r"(?:on|at:) (http://127\.0\.0\.1:\d+)")
 
 FLASK = ("flask_app", "--port", "0")
 FASTAPI = ("fastapi_app", "--port", "0")
+FASTAPI_FACTORY = ("uvicorn", "--factory", "fastapi_app.app:create_app", "--port", "0")
 GUNICORN = ("gunicorn", "--config", "flask_app/gunicorn_conf.py", "--bind", "127.0.0.1:0")
 GUNICORN_ASGI = (
     *("gunicorn", "--worker-class", "asgi", "--workers", "2", "--bind", "127.0.0.1:0"),
@@ -55,7 +56,7 @@ class Server:
         task_id: str = self.ask("POST", f"/api/libraries/{library_id}/scan")["task"]["id"]
         return task_id
 
-    def follow(self, after: int = 0) -> Iterator[Json]:
+    def follow(self, after: int = 0) -> Generator[Json, None, None]:
         """Yield the tasks of the event stream; it must end whole, and not be cut off."""
         with httpx2.stream(
             "GET",
@@ -74,6 +75,11 @@ class Server:
                 return task
         raise AssertionError("the stream ended first")
 
+    def is_full(self) -> bool:
+        """Return whether it opens no more event streams."""
+        answer = httpx2.head(f"{self.address}/api/scan-tasks/events", headers=BEARER)
+        return answer.status_code == 429
+
     def stop(self) -> None:
         """Tell it to stop, and wait until all of its processes are gone."""
         self.process.terminate()
@@ -91,8 +97,8 @@ class Server:
 
 
 @contextmanager
-def serving(folder: Path, *module: str, **settings: str) -> Iterator[Server]:
-    """Run a server until the block ends.
+def starting(folder: Path, *module: str, **settings: str) -> Iterator[subprocess.Popen[str]]:
+    """Run a program until the block ends.
 
     Args:
         folder: What is in `libraries` in there are its libraries.
@@ -117,12 +123,19 @@ def serving(folder: Path, *module: str, **settings: str) -> Iterator[Server]:
         stderr=subprocess.STDOUT,
         encoding="utf-8",
     ) as process:
-        server = Server(process, "", "")
         try:
-            if module[0] != "medialibrary":
-                server = Server(process, server.read_log(ADDRESS.pattern), server.log)
-            yield server
+            yield process
         finally:
             if process.poll() is None:
                 process.terminate()
                 process.communicate(timeout=PATIENCE)
+
+
+@contextmanager
+def serving(folder: Path, *module: str, **settings: str) -> Iterator[Server]:
+    """Run a server until the block ends, and wait until it is there; like `starting`."""
+    with starting(folder, *module, **settings) as process:
+        server = Server(process, "", "")
+        if module[0] != "medialibrary":
+            server = Server(process, server.read_log(ADDRESS.pattern), server.log)
+        yield server

@@ -114,10 +114,11 @@ def test_a_session_needs_a_token(server: Server) -> None:
 def test_another_site_may_only_look(server: Server, headers: dict[str, str]) -> None:
     """403 although the token is right: a browser may have added it by itself."""
     sent = {name: value.replace("HOST", server.driver.host) for name, value in headers.items()}
-    for method in ("POST", "DELETE", "PUT"):
+    for method in ("POST", "DELETE", "PUT", "HEAD", "OPTIONS"):
         for path in (SCAN, "/api/session"):
             answer = server.driver.ask(method, path, headers=BEARER | sent)
-            assert answer.problem() == (403, "about:blank")
+            assert answer.status == 403
+            assert method == "HEAD" or answer.problem() == (403, "about:blank")
     assert server.service.list_tasks() == []
     assert server.driver.ask("GET", "/api/libraries", headers=BEARER | sent).status == 200
 
@@ -137,11 +138,27 @@ def test_who_asks_too_often_has_to_wait(make_server: ServerMaker) -> None:
     assert [server.driver.ask("POST", SCAN).status for _ in range(2)] == [202, 200]
     strangers = [server.driver.ask("POST", SCAN, headers={}).status for _ in range(3)]
     assert strangers == [401, 401, 429]  # they have a share of their own
+    assert server.driver.ask("GET", "/", headers={}).status == 200
     for headers in (BEARER, {}):
         answer = server.driver.ask("POST", SCAN, headers=headers)
         assert answer.problem() == (429, "about:blank")
         assert 0 < int(answer.headers["retry-after"]) <= 3600
-    assert server.driver.ask("GET", "/api/scan-tasks").status == 200
+    for method in ("GET", "HEAD"):
+        assert server.driver.ask(method, "/api/scan-tasks").status == 200
+
+
+@pytest.mark.parametrize("headers", STRANGERS, ids=str)
+def test_nobody_may_try_many_tokens(make_server: ServerMaker, headers: dict[str, str]) -> None:
+    """By no method, in no header; who has the token is not held up by those who have not."""
+    server = make_server(rate="4/hour")
+    path = "/api/libraries"
+    methods = ("GET", "HEAD", "GET", "DELETE", "GET", "HEAD", "POST")
+    statuses = [server.driver.ask(method, path, headers=headers).status for method in methods]
+    assert statuses == [401] * 4 + [429] * 3
+    answer = server.driver.ask("GET", path, headers=headers)
+    assert answer.problem() == (429, "about:blank")
+    assert 0 < int(answer.headers["retry-after"]) <= 3600
+    assert {server.driver.ask("GET", path).status for _ in range(10)} == {200}
 
 
 def test_a_full_queue_says_when_to_come_again(

@@ -102,10 +102,11 @@ def store_of(settings: Settings) -> object:
 @pytest.mark.parametrize(
     ("variables", "field"),
     [
-        ({}, "token"),
-        ({"MEDIASERVER_TOKEN": ""}, "token"),
+        ({}, "MEDIASERVER_TOKEN is not set"),
+        ({"MEDIASERVER_TOKEN": ""}, "MEDIASERVER_TOKEN is not set"),
         ({"MEDIASERVER_TOKEN": "x", "MEDIASERVER_STORE": "paper"}, "store"),
-        ({"MEDIASERVER_TOKEN": "x", "MEDIASERVER_SCANS": "many"}, "many"),
+        ({"MEDIASERVER_TOKEN": "x", "MEDIASERVER_SCANS": "many"}, "MEDIASERVER_SCANS: .*many"),
+        ({"MEDIASERVER_TOKEN": "x", "MEDIASERVER_QUIET": "not"}, "MEDIASERVER_QUIET: .*not"),
     ],
 )
 def test_settings_that_make_no_sense_are_refused(variables: dict[str, str], field: str) -> None:

@@ -4,6 +4,7 @@ import os
 import re
 import signal
 import sys
+import time
 from contextlib import suppress
 from pathlib import Path
 from uuid import UUID
@@ -11,9 +12,19 @@ from uuid import UUID
 import httpx2
 import pytest
 
+from flask_app.scan_queue import HEARTBEAT
 from scanqueue import ScanQueueService, SQLiteStore, TaskResult, TaskStatus
 from tests.servers.drivers import BEARER, Json
-from tests.servers.processes import FASTAPI, FLASK, GUNICORN, GUNICORN_ASGI, PATIENCE, serving
+from tests.servers.processes import (
+    FASTAPI,
+    FASTAPI_FACTORY,
+    FLASK,
+    GUNICORN,
+    GUNICORN_ASGI,
+    PATIENCE,
+    serving,
+    starting,
+)
 
 if sys.platform == "win32":
     pytest.skip("signals of POSIX are the point", allow_module_level=True)
@@ -85,6 +96,41 @@ def test_without_a_token_one_is_made_up(folder: Path, module: tuple[str, ...]) -
         assert httpx2.get(path, headers=BEARER).status_code == 401
         headers = {"Authorization": f"Bearer {made_up[1]}"}
         assert len(httpx2.get(path, headers=headers).json()) == 2
+
+
+@pytest.mark.parametrize(
+    "module",
+    [GUNICORN, GUNICORN_ASGI, FASTAPI_FACTORY, ("medialibrary",)],
+    ids=["gunicorn", "gunicorn-asgi", "uvicorn", "medialibrary"],
+)
+def test_what_nobody_can_make_up_for_is_said_in_one_line(
+    folder: Path, module: tuple[str, ...]
+) -> None:
+    """And it ends, instead of starting its processes again and again."""
+    with starting(folder, *module, token="") as process:
+        output, _ = process.communicate(timeout=PATIENCE)
+    assert process.returncode != 0
+    assert "error: MEDIASERVER_TOKEN is not set" in output
+    assert "settings.py" not in output  # no traceback of ours; gunicorn may have one of its own
+    assert module is not GUNICORN or output.count("MEDIASERVER_TOKEN") == 1
+
+
+@pytest.mark.parametrize(
+    "module", [FLASK, (*GUNICORN, "--workers", "1")], ids=["flask", "gunicorn"]
+)
+def test_who_leaves_a_stream_makes_room_for_the_next(folder: Path, module: tuple[str, ...]) -> None:
+    """At once, and not when something would have been written to the one that has left."""
+    with serving(folder, *module, streams="1") as server:
+        server.scan(1)
+        begun = time.monotonic()
+        for _ in range(3):
+            stream = server.follow()
+            next(stream)
+            assert server.is_full()
+            stream.close()
+            while server.is_full():
+                assert time.monotonic() < begun + PATIENCE
+        assert time.monotonic() < begun + HEARTBEAT
 
 
 def test_workers_share_one_queue(folder: Path) -> None:
