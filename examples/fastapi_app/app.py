@@ -8,7 +8,6 @@ from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request, Respons
 from fastapi.security import APIKeyCookie, HTTPBearer
 from pydantic import BaseModel, ConfigDict
 from starlette.datastructures import MutableHeaders
-from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from fastapi_app.scan_queue import (
@@ -69,16 +68,15 @@ def create_app(
         docs_url=None,  # it loads its scripts from another host
         redoc_url=None,  # same
     )
-    app.add_middleware(RequestBodyLimitMiddleware, max_body_size=MAX_BODY)
-    app.add_middleware(Guard, access=access)  # the last one is the first to look
+    app.add_middleware(Guard, access=access)
     # What OpenAPI says of the guard, which asks for one of the two.
     shown = [
         Depends(HTTPBearer(auto_error=False)),
         Depends(APIKeyCookie(name=COOKIE, auto_error=False)),
     ]
-    app.include_router(router, prefix="/api", dependencies=shown)
-    app.include_router(site, prefix="/api", dependencies=shown)
-    app.include_router(sessions)
+    app.include_router(router, prefix="/api", dependencies=shown, max_body_size=MAX_BODY)
+    app.include_router(site, prefix="/api", dependencies=shown, max_body_size=MAX_BODY)
+    app.include_router(sessions, max_body_size=MAX_BODY)
     app.frontend("/", directory=PAGE, fallback=None)
     return app
 

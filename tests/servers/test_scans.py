@@ -161,7 +161,12 @@ def test_a_long_body_is_413(server: Server) -> None:
     assert answer.problem() == (413, "about:blank")
     assert server.driver.send_in_chunks(SCAN, long).problem() == (413, "about:blank")
     padded = b'{"paths": ["Bach"]}' + b" " * len(long)
-    assert server.driver.send_in_chunks(SCAN, padded).problem() == (413, "about:blank")
+    for path in (SCAN, "/api/session"):
+        assert server.driver.send_in_chunks(path, padded).problem() == (413, "about:blank"), path
+    for path in ("/api/libraries", "/api/session"):
+        answer = server.driver.ask("POST", path, body=long, headers=headers)
+        assert answer.problem() == (413, "about:blank"), path
+    assert server.driver.ask("GET", "/page.js", body=long).status == 200  # nobody reads it
     assert server.service.list_tasks() == []
     short = b'{"deep": true}'.ljust(262_144)
     assert server.driver.ask("POST", SCAN, body=short, headers=headers).status == 202
