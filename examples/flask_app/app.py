@@ -1,4 +1,4 @@
-"""A media server on Flask: its libraries, its page, and the scan queue of `scan_queue.py`."""
+"""A media server on Flask: its libraries, its page, and the scan queue of `scan_queue`."""
 
 from __future__ import annotations
 

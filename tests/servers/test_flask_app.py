@@ -14,7 +14,8 @@ from flask import Flask
 
 import flask_app.scan_queue
 from flask_app.app import create_app, scan_queue
-from flask_app.scan_queue import has_left
+from flask_app.scan_queue import streams
+from flask_app.scan_queue.streams import has_left
 from medialibrary import Settings
 from scanqueue import QueueClosedError, ScanQueueService
 from scanqueue.testing import FakeScanner
@@ -87,10 +88,10 @@ def test_a_forked_copy_has_nothing_to_end(
 
 def test_a_silent_stream_shows_that_it_is_alive(monkeypatch: pytest.MonkeyPatch) -> None:
     """With comments, by which a server finds out that nobody listens any more."""
-    monkeypatch.setattr(flask_app.scan_queue, "LOOK_EVERY", 0.0)
-    monkeypatch.setattr(flask_app.scan_queue, "HEARTBEAT", 0)
+    monkeypatch.setattr(streams, "LOOK_EVERY", 0.0)
+    monkeypatch.setattr(streams, "HEARTBEAT", 0)
     service = ScanQueueService(FakeScanner())
-    stream = flask_app.scan_queue.events(service, service.revision, lambda: False)
+    stream = streams.events(service, service.revision, lambda: False)
     assert [next(stream) for _ in range(3)] == ["retry: 2000\n\n", ": ping\n\n", ": ping\n\n"]
     service.shutdown()
     assert list(stream) == []
@@ -101,7 +102,7 @@ def test_a_stream_ends_when_nobody_listens() -> None:
     looks = iter([False, True])
     with ScanQueueService(FakeScanner()) as service:
         service.submit_task(1)
-        stream = flask_app.scan_queue.events(service, 0, lambda: next(looks))
+        stream = streams.events(service, 0, lambda: next(looks))
         assert len(list(stream)) > 1
 
 
@@ -139,8 +140,9 @@ def test_an_encrypted_connection_says_nothing() -> None:
 
 
 def test_the_extension_works_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The file, as it is, under another name in another application."""
-    shutil.copy(str(flask_app.scan_queue.__file__), tmp_path / "copied_extension.py")
+    """The folder, as it is, under another name in another application."""
+    source = Path(str(flask_app.scan_queue.__file__)).parent
+    shutil.copytree(source, tmp_path / "copied_extension")
     monkeypatch.syspath_prepend(tmp_path)
     import copied_extension  # type: ignore[import-not-found]
 

@@ -12,7 +12,7 @@ from uuid import UUID
 import httpx2
 import pytest
 
-from flask_app.scan_queue import HEARTBEAT
+from flask_app.scan_queue.streams import HEARTBEAT
 from scanqueue import ScanQueueService, SQLiteStore, TaskResult, TaskStatus
 from tests.servers.drivers import BEARER, Json
 from tests.servers.processes import (
