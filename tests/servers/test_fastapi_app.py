@@ -15,6 +15,7 @@ import pytest
 from attrs import evolve
 from blockbuster import BlockBuster, BlockingError, blockbuster_ctx
 from fastapi import FastAPI
+from fastapi.staticfiles import StaticFiles
 from fastapi.testclient import TestClient
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -185,9 +186,12 @@ def test_the_router_works_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         exception_handlers=copied_router.EXCEPTION_HANDLERS,
     )
     app.include_router(copied_router.router, prefix="/media")
+    app.mount("/", StaticFiles(directory=tmp_path))  # takes every address, and few methods
     with TestClient(app) as client:
         answer = client.post("/media/libraries/music/scan")
         assert answer.status_code == 202
         assert answer.headers["Location"] == f"/media/scan-tasks/{answer.json()['task']['id']}"
         refused = client.post("/media/libraries/films/scan")
         assert refused.headers["Content-Type"] == "application/problem+json"
+        refused = client.put("/media/scan-queue")
+        assert (refused.status_code, refused.headers["Allow"]) == (405, "GET, HEAD")

@@ -8,7 +8,7 @@ from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException as AnyHTTPException
-from starlette.routing import Match
+from starlette.routing import Match, Mount
 
 from scanqueue import ScanQueueError
 from scanqueue.wire import ProblemDict, problem_from_error
@@ -52,12 +52,13 @@ async def explain_http(request: Request, error: AnyHTTPException) -> JSONRespons
 
 def find_methods(request: Request) -> str:
     """Return the methods of an address: Starlette tells those of the first route that fits."""
-    found = [
-        method
-        for method in HTTPMethod
-        for route in request.app.routes
-        if route.matches({**request.scope, "method": method.value})[0] is Match.FULL
-    ]
+    routes = [route for route in request.app.routes if not isinstance(route, Mount)]
+
+    def is_allowed(method: str) -> bool:
+        scope = {**request.scope, "method": method}
+        return any(route.matches(scope)[0] is Match.FULL for route in routes)
+
+    found = filter(is_allowed, HTTPMethod)
     return ", ".join(found) or "GET, HEAD"  # the files of a page are no routes
 
 
