@@ -96,6 +96,8 @@ def test_a_session_needs_a_token(server: Server) -> None:
     for body in bodies:
         answer = server.driver.ask("POST", "/api/session", json=body, headers={})
         assert answer.problem() == (400, "urn:scanqueue:invalid-argument"), body
+    empty = server.driver.ask("POST", "/api/session", headers={})
+    assert empty.problem() == (400, "urn:scanqueue:invalid-argument")
 
 
 @pytest.mark.parametrize(

@@ -44,10 +44,10 @@ def test_head_is_get_without_the_body(server: Server) -> None:
     server.service.pause()
     task_id = server.service.submit_task(1)
     paths = ["libraries", "files", "scan-tasks", f"scan-tasks/{task_id}", f"scan-tasks/{UNKNOWN}"]
-    for path in [f"/api/{path}" for path in paths] + ["/", "/page.js"]:
+    for path in [f"/api/{path}" for path in paths] + ["/", "/index.html", "/page.js"]:
         get, head = (server.driver.ask(method, path) for method in ("GET", "HEAD"))
         assert head.text == ""
-        assert head.status == get.status
+        assert head.status == get.status != 308
         same = ("content-type", "content-length", "etag")
         assert [head.headers.get(name) for name in same] == [get.headers.get(name) for name in same]
     tag = server.driver.ask("GET", f"/api/scan-tasks/{task_id}").headers["etag"]
