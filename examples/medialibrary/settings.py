@@ -34,7 +34,7 @@ class Settings:
     """How a media server is set up; each has a variable in the environment.
 
     Raises:
-        ValueError: There is no token, or no such store.
+        ValueError: There is no token, no such store, or a number is below 0.
     """
 
     token: str = field(validator=validators.min_len(1), repr=False)
@@ -45,11 +45,11 @@ class Settings:
     """`MEDIASERVER_FOLDERS`: what to serve as libraries, with `:` in between (`;` on Windows)."""
     store: str = field(default="sqlite", validator=validators.in_(("sqlite", "memory")))
     """`MEDIASERVER_STORE`: `sqlite`, or `memory` for a queue that ends with its process."""
-    scans: int = 1
+    scans: int = field(default=1, validator=validators.ge(0))
     """`MEDIASERVER_SCANS`: how many libraries a process scans at a time; 0: others scan."""
-    pause: float = 0.0
+    pause: float = field(default=0.0, validator=validators.ge(0))
     """`MEDIASERVER_PAUSE`: seconds to wait at each file, to have something to watch."""
-    streams: int = 8
+    streams: int = field(default=8, validator=validators.ge(0))
     """`MEDIASERVER_STREAMS`: how many event streams a process holds open."""
     rate: str = "120/minute"
     """`MEDIASERVER_RATE`: how often a client may ask for anything but to look."""
@@ -57,7 +57,7 @@ class Settings:
     """`MEDIASERVER_EVERY`: how long after its last scan a library is scanned again, `6h` say."""
     watch: bool = False
     """`MEDIASERVER_WATCH`: 1 to watch the folders, and to scan what changes."""
-    quiet: float = 10.0
+    quiet: float = field(default=10.0, validator=validators.ge(0))
     """`MEDIASERVER_QUIET`: seconds without a change after which a watched folder is scanned."""
 
     def open_catalogue(self) -> Catalogue:
