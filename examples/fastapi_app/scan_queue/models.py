@@ -7,7 +7,6 @@ from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from pydantic import (
-    AfterValidator,
     AwareDatetime,
     BaseModel,
     ConfigDict,
@@ -16,7 +15,7 @@ from pydantic import (
     WithJsonSchema,
 )
 
-from scanqueue import EndReason, ScanScope, SubmitOutcome, TaskStatus, WhenRunning
+from scanqueue import EndReason, SubmitOutcome, TaskStatus, WhenRunning
 
 MAX_PATHS = 1000
 """How many paths a request may give: those of a scope, before it becomes the whole library."""
@@ -30,22 +29,12 @@ Path = Annotated[
 """What `ScanScope` takes as a path, for readers of OpenAPI; the check is its own."""
 
 
-def check_paths(paths: list[str]) -> list[str]:
-    """Return paths that are inside of a library.
-
-    Raises:
-        ValueError: One is not.
-    """
-    ScanScope(paths=paths)
-    return paths
-
-
 class ScanRequest(BaseModel):
     """What to scan of a library."""
 
     model_config = ConfigDict(extra="forbid")
 
-    paths: Annotated[list[Path], Field(max_length=MAX_PATHS), AfterValidator(check_paths)] = []
+    paths: Annotated[list[Path], Field(max_length=MAX_PATHS)] = []
     """Relative POSIX paths inside the library; none: all of it."""
     deep: StrictBool = False
     """Whether to read everything again, not just what changed."""

@@ -10,7 +10,7 @@ from pydantic import BeforeValidator, ValidationError
 from starlette.concurrency import run_in_threadpool
 from starlette.convertors import UUIDConvertor, register_url_convertor
 
-from scanqueue import LibraryId
+from scanqueue import LibraryId, ScanScope, WhenRunning
 
 from .lifespan import ScanQueue
 from .models import ScanRequest
@@ -37,7 +37,7 @@ def find_library(library_id: str, here: Annotated[ScanQueue, Depends(get_scan_qu
 Library = Annotated[LibraryId, Depends(find_library)]
 
 
-async def read_scan_request(request: Request, _library: Library) -> ScanRequest:
+async def read_scan_request(request: Request, _library: Library) -> tuple[ScanScope, WhenRunning]:
     """Return what the body asks for; an empty one asks for a scan of everything.
 
     FastAPI would read a body that is a parameter before it asks whether there is such a library,
@@ -49,17 +49,18 @@ async def read_scan_request(request: Request, _library: Library) -> ScanRequest:
     """
     await require_json(request)
     body = await request.body()
-    return await run_in_threadpool(parse, body) if body else ScanRequest()
+    return await run_in_threadpool(parse, body or b"{}")
 
 
-def parse(body: bytes) -> ScanRequest:
-    """Return the request in a body.
+def parse(body: bytes) -> tuple[ScanScope, WhenRunning]:
+    """Return what a body asks for.
 
     Raises:
-        RequestValidationError: It is none.
+        RequestValidationError: It is no such object.
     """
     try:
-        return ScanRequest.model_validate(json.loads(body))
+        wanted = ScanRequest.model_validate(json.loads(body))
+        return ScanScope(paths=wanted.paths, deep=wanted.deep), wanted.when_running
     except ValidationError as error:
         found = [{**entry, "loc": ("body", *entry["loc"])} for entry in error.errors()]
         raise RequestValidationError(found) from error

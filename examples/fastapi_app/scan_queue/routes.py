@@ -16,6 +16,7 @@ from scanqueue import (
     TaskNotFoundError,
     TaskPriority,
     TaskStatus,
+    WhenRunning,
 )
 from scanqueue.aio import AsyncScanQueue
 from scanqueue.wire import (
@@ -28,7 +29,7 @@ from scanqueue.wire import (
 )
 
 from .lifespan import ScanQueue
-from .models import SCAN_BODY, ScanRequest, Stats, Submission, Task, TaskLists
+from .models import SCAN_BODY, Stats, Submission, Task, TaskLists
 from .problems import PROBLEMS
 from .requests import Cursor, LastEventId, Library, Limit, get_scan_queue, read_scan_request
 
@@ -85,17 +86,15 @@ def answer_head(router: APIRouter) -> None:
 )
 async def scan_library(
     library: Library,
-    wanted: Annotated[ScanRequest, Depends(read_scan_request)],
+    wanted: Annotated[tuple[ScanScope, WhenRunning], Depends(read_scan_request)],
     queue: Queue,
     request: Request,
     response: Response,
 ) -> SubmissionDict:
     """Ask for a scan."""
+    scope, when_running = wanted
     submission = await queue.submit(
-        library,
-        TaskPriority.HIGH,
-        scope=ScanScope(paths=wanted.paths, deep=wanted.deep),
-        when_running=wanted.when_running,
+        library, TaskPriority.HIGH, scope=scope, when_running=when_running
     )
     if submission.outcome not in (SubmitOutcome.CREATED, SubmitOutcome.FOLLOW_UP):
         response.status_code = 200
