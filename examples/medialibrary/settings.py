@@ -26,6 +26,7 @@ PAGE = Path(__file__).with_name("static")
 """The folder of the page that the servers show."""
 DATA = "~/.cache/scanqueue/mediaserver"
 T = TypeVar("T")
+RATE = r"\d+ ?(/|per) ?(\d+ ?)?(second|minute|hour|day)s?"
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
@@ -34,7 +35,7 @@ class Settings:
     """How a media server is set up; each has a variable in the environment.
 
     Raises:
-        ValueError: There is no token, no such store, or a number is below 0.
+        ValueError: There is no token, no such store or rate, or a number is below 0.
     """
 
     token: str = field(validator=validators.min_len(1), repr=False)
@@ -51,7 +52,7 @@ class Settings:
     """`MEDIASERVER_PAUSE`: seconds to wait at each file, to have something to watch."""
     streams: int = field(default=8, validator=validators.ge(0))
     """`MEDIASERVER_STREAMS`: how many event streams a process holds open."""
-    rate: str = "120/minute"
+    rate: str = field(default="120/minute", validator=validators.matches_re(RATE))
     """`MEDIASERVER_RATE`: how often a client may ask for anything but to look."""
     every: timedelta | None = None
     """`MEDIASERVER_EVERY`: how long after its last scan a library is scanned again, `6h` say."""
@@ -122,7 +123,7 @@ def load_settings() -> Settings:
     try:
         return settings_from_environment()
     except ValueError as error:
-        print(f"error: {error}", file=sys.stderr, flush=True)
+        print(f"error: {error.args[0]}", file=sys.stderr, flush=True)  # attrs has more of them
         sys.exit(3)
 
 

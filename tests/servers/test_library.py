@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from attrs import evolve
 
-from medialibrary import Settings, python_folders, settings_from_environment
+from medialibrary import Settings, load_settings, python_folders, settings_from_environment
+from medialibrary.access import Access
 from scanqueue import MemoryStore, ScanQueueService, SQLiteStore
 from tests.examples.audio import write_flac
 from tests.servers.conftest import LIBRARIES, Server, ServerMaker
@@ -107,6 +108,7 @@ def store_of(settings: Settings) -> object:
         ({"MEDIASERVER_TOKEN": "x", "MEDIASERVER_STORE": "paper"}, "store"),
         ({"MEDIASERVER_TOKEN": "x", "MEDIASERVER_SCANS": "-1"}, "scans"),
         ({"MEDIASERVER_TOKEN": "x", "MEDIASERVER_STREAMS": "-1"}, "streams"),
+        ({"MEDIASERVER_TOKEN": "x", "MEDIASERVER_RATE": "often"}, "rate"),
         ({"MEDIASERVER_TOKEN": "x", "MEDIASERVER_QUIET": "nan"}, "quiet"),
         ({"MEDIASERVER_TOKEN": "x", "MEDIASERVER_SCANS": "many"}, "MEDIASERVER_SCANS: .*many"),
         ({"MEDIASERVER_TOKEN": "x", "MEDIASERVER_QUIET": "not"}, "MEDIASERVER_QUIET: .*not"),
@@ -116,3 +118,26 @@ def test_settings_that_make_no_sense_are_refused(variables: dict[str, str], fiel
     """First of all, that there is no token."""
     with pytest.raises(ValueError, match=field):
         settings_from_environment(variables)
+
+
+def test_a_setting_that_makes_no_sense_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """And the exit code is the one on which gunicorn gives up."""
+    monkeypatch.setenv("MEDIASERVER_TOKEN", "x")
+    for name, text in [("STORE", "paper"), ("RATE", "often"), ("EVERY", "now"), ("SCANS", "-1")]:
+        with monkeypatch.context() as patch:
+            patch.setenv(f"MEDIASERVER_{name}", text)
+            with pytest.raises(SystemExit) as exit_info:
+                load_settings()
+        assert exit_info.value.code == 3
+        (line,) = capsys.readouterr().err.splitlines()
+        assert name.lower() in line.lower()
+        assert "Attribute(" not in line
+
+
+@pytest.mark.parametrize("rate", ["120/minute", "1 per second", "10 per 2 hours", "5/10minutes"])
+def test_a_rate_that_is_taken_is_one(settings: Settings, rate: str) -> None:
+    """What the settings take, those who count take, too."""
+    access = Access(settings.token, evolve(settings, rate=rate).rate)
+    assert access.refuse("POST", "/api/x", {}, {}, "a") is not None
