@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from scanqueue import _rules
 from scanqueue.errors import (
     StoreBusyError,
     StoreCorruptError,
@@ -19,15 +18,12 @@ from scanqueue.errors import (
     StoreFullError,
     StoreReadOnlyError,
 )
-from scanqueue.models import NO_PROGRESS
-from scanqueue.protocols import TaskTable
-from scanqueue.records import Counts, Slot, TaskRecord
+from scanqueue.records import TaskRecord
 from scanqueue.stores import _sqlite_file, _writer
 from scanqueue.stores._sqlite_errors import explain
 from scanqueue.stores.sqlite import SQLiteStore
-from tests.bare_queue import DONE, NOON
 from tests.stores.test_opening import mounted
-from tests.stores.tools import PATIENCE, Call, OpenStore, claim, edit, put, spoil, submit, waiting
+from tests.stores.tools import PATIENCE, Call, OpenStore, put, submit, waiting
 
 # --- the file ---
 
@@ -423,191 +419,3 @@ def test_why_a_file_cannot_be_used_is_found_out(
         with monkeypatch.context() as patch:
             patch.setattr(os, "statvfs", lambda name, f=fields: os.statvfs_result(f))
             assert type(explain(error, str(path))) is kind
-
-
-# --- records that cannot be read ---
-
-
-BROKEN = [
-    ("status", "banana"),
-    ("status", b"\xff"),
-    ("priority", 7),
-    ("scope", "[1]"),
-    ("scope", "{}"),
-    ("scope", "no json"),
-    ("scope", "[" * 100_000),
-    ("deep", 2),
-    ("created_at", 2**62),
-    ("created_at", "noon"),
-    ("revision", "late"),
-    ("error", b"\xff\xfe"),
-    ("reason", "because"),
-    ("library_id", b"bytes"),
-    ("library_id", ""),
-    ("scanned_paths", -1),
-    ("added_count", 1),
-    ("holds_slot", 7),
-    ("started_at", 1.5e300),
-]
-
-
-@pytest.mark.logs_errors
-@pytest.mark.parametrize(("column", "value"), BROKEN, ids=str)
-def test_a_record_that_cannot_be_read_blocks_nobody(
-    store: SQLiteStore, path: Path, caplog: pytest.LogCaptureFixture, column: str, value: object
-) -> None:
-    """Reads pass over it; the first write that meets it sets it aside, and its library works."""
-    broken = submit(store, "broken")
-    submit(store, "music")
-    spoil(path, broken.id, column, value)
-    for _ in range(2):
-        with store.read() as view:
-            assert view.get(broken.id) is None
-            assert [task.library_id for task in view.changed(0, None)] == ["music"]
-            assert [task.library_id for task in view.changed(0, 1)] == ["music"]
-            first = view.first_claimable()
-            assert first is not None
-            assert first.library_id == "music"
-    records = [record for record in caplog.records if record.levelname == "ERROR"]
-    assert len(records) == 1
-    assert records[0].message == "a record cannot be read; it is passed over"
-    assert records[0].scanqueue_seq == 1  # type: ignore[attr-defined]
-    with store.write() as table:
-        assert table.get(broken.id) is None
-        assert table.counts().pending == 1
-    submit(store, "broken")
-    assert claim(store).library_id == "music"
-    assert claim(store).library_id == "broken"
-
-
-@pytest.mark.logs_errors
-def test_the_scan_of_a_record_that_was_lost_frees_its_library(
-    store: SQLiteStore, path: Path
-) -> None:
-    """When it ends, or when its process is dead."""
-    for ends in (True, False):
-        task = submit(store, "music")
-        slot = claim(store)
-        spoil(path, task.id, "status", "banana")
-        submit(store, "music")
-        with store.write() as table:
-            assert _rules.claim(table, "me", now=NOON, max_running=None) is None
-            assert table.counts().running == 0
-        with store.write() as table:
-            if ends:
-                assert _rules.finish(table, slot, DONE, task.progress, now=NOON) is None
-            else:
-                assert _rules.recover(table, {"me"}, now=NOON, max_interruptions=3) == []
-            assert table.counts().slots == 0
-        with store.write() as table:
-            _rules.finish(table, claim_in(table), DONE, task.progress, now=NOON)
-
-
-def claim_in(table: TaskTable) -> Slot:
-    """Claim inside a transaction."""
-    claimed = _rules.claim(table, "me", now=NOON, max_running=None)
-    assert claimed is not None
-    return claimed[1]
-
-
-@pytest.mark.logs_errors
-@pytest.mark.parametrize(("column", "value"), [("task_id", b"short"), ("attempt", "x")])
-def test_a_slot_that_cannot_be_read_is_freed(
-    store: SQLiteStore, path: Path, column: str, value: object
-) -> None:
-    """Nobody can say whose it is."""
-    submit(store, "music")
-    claim(store)
-    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-        connection.execute(f"UPDATE slots SET {column} = ?", (value,))  # noqa: S608
-    with store.read() as view:
-        assert view.slots() == []
-    with store.write() as table:
-        assert table.slots() == []
-        assert table.counts().slots == 0
-    submit(store, "films")
-    assert claim(store).library_id == "films"
-
-
-@pytest.mark.logs_errors
-def test_an_ended_record_that_cannot_be_read_is_pruned_all_the_same(
-    store: SQLiteStore, path: Path
-) -> None:
-    """And its neighbours are found and ended, whatever is in its place."""
-    tasks = [submit(store, number) for number in range(3)]
-    for task in tasks[:2]:
-        with store.write() as table:
-            _rules.cancel(table, task.id, now=NOON)
-    spoil(path, tasks[0].id, "status", "banana")
-    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-        connection.execute("UPDATE tasks SET error = CAST(x'ff' AS TEXT) WHERE library_id = 0")
-    with store.read() as view:
-        assert [task.library_id for task in view.ended(NOON, None, None)] == [1]
-    with store.write() as table:
-        assert _rules.prune(table, NOON.replace(year=2001)) == 2
-        assert table.counts() == Counts(pending=1)
-    submit(store, 3)
-    with store.write() as table:
-        _rules.cancel(table, tasks[2].id, now=NOON)
-    spoil(path, tasks[2].id, "ended_by", "x")
-    with store.write() as table:
-        _rules.cancel_library(table, 3, now=NOON)
-        assert [task.library_id for task in table.ended(NOON, None, None)] == [2, 3]
-
-
-def test_a_stored_end_is_needed(store: SQLiteStore, path: Path) -> None:
-    """A task that ended nobody knows when is not one."""
-    task = submit(store, "music")
-    with store.write() as table:
-        _rules.cancel(table, task.id, now=NOON)
-    spoil(path, task.id, "completed_at", None)
-    with store.read() as view:
-        assert view.get(task.id) is None
-
-
-@pytest.mark.logs_errors
-@pytest.mark.parametrize("status", ["running", "pending", "completed"])
-def test_the_scan_of_a_record_that_knows_nothing_of_it_frees_its_library(
-    store: SQLiteStore, path: Path, status: str
-) -> None:
-    """Each value of the record can be read, but they contradict each other."""
-    submit(store, "music")
-    slot = claim(store)
-    edit(path, "UPDATE tasks SET status = ?, completed_at = 0, holds_slot = 0", status)
-    with store.write() as table:
-        assert _rules.finish(table, slot, DONE, NO_PROGRESS, now=NOON) is None
-        assert table.slot_of("music") is None
-        assert _rules.is_lost(table, slot, 0)
-    submit(store, "music")
-    assert claim(store).library_id == "music"
-
-
-@pytest.mark.parametrize(
-    "damage",
-    [
-        "UPDATE slots SET owner = x'ff'",
-        "UPDATE slots SET task_id = x'00'",
-        "UPDATE tasks SET id = x'00'",
-        "DELETE FROM slots",
-        "UPDATE tasks SET holds_slot = 0",
-        "UPDATE tasks SET status = 'completed', completed_at = 0",
-        "UPDATE tasks SET status = 'completed', completed_at = 0, holds_slot = 0",
-        "UPDATE tasks SET status = 'pending', holds_slot = 0",
-        "UPDATE tasks SET status = 'cancelled', completed_at = 0, holds_slot = 0",
-    ],
-)
-def test_a_damaged_record_of_a_scan_blocks_no_library(
-    store: SQLiteStore, path: Path, damage: str
-) -> None:
-    """Not even its own: what runs without a slot is set aside when the library is claimed."""
-    submit(store, "music")
-    claim(store)
-    edit(path, damage)
-    with store.read() as view:
-        owners = {slot.owner for slot in view.slots()}
-    with store.write() as table:
-        _rules.recover(table, owners, now=NOON, max_interruptions=3)
-    submit(store, "music")
-    submit(store, "films")
-
-    assert {claim(store).library_id for _ in range(2)} == {"music", "films"}

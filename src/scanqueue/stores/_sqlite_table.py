@@ -56,7 +56,7 @@ PENDING_OF = _select("library_id = ? AND status = 'pending'")
 SLOTS = "SELECT seq, library_id, task_id, attempt, owner FROM slots ORDER BY seq"
 SLOT_OF = "SELECT seq, library_id, task_id, attempt, owner FROM slots WHERE library_id = ?"
 FIRST_CLAIMABLE = _select(
-    "status = 'pending' AND holds_slot = 0"  # one that says so without a slot is damaged
+    "status = 'pending'"
     " AND NOT EXISTS (SELECT 1 FROM slots WHERE slots.library_id = tasks.library_id)"
     " ORDER BY priority DESC, rank"
 )
@@ -180,7 +180,10 @@ class SQLiteView:
         return self._slots(SLOTS, ())
 
     def first_claimable(self) -> TaskRecord | None:
-        return self._record(FIRST_CLAIMABLE, ())
+        task = self._record(FIRST_CLAIMABLE, ())
+        if task is not None:
+            task.holds_slot = False  # nobody has the slot; a record that says so was damaged
+        return task
 
     def oldest_pending(self) -> TaskRecord | None:
         firsts = [self._record(OLDEST_PENDING, (priority.value,)) for priority in TaskPriority]
