@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import inspect
+import pkgutil
+import threading
 from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any, assert_type
+from importlib import import_module
+from types import FunctionType
+from typing import Any, assert_type, get_type_hints
 from uuid import UUID
 
 import pytest
 from hypothesis.stateful import RuleBasedStateMachine
 from hypothesis.strategies import SearchStrategy, sampled_from
 
+import scanqueue
 from scanqueue import (
     Clock,
     EndReason,
@@ -173,3 +179,68 @@ def test_what_is_checked_keeps_its_type() -> None:
         check_scanner(lambda library_id, context: TaskResult(), "music")
     assert_type(caught.value.broken, tuple[BrokenPromise, ...])
     assert_type(store_machine(MemoryStore), type[RuleBasedStateMachine])
+
+
+# --- at run time
+
+
+PUBLIC_MODULES = [
+    "scanqueue",
+    *(
+        module.name
+        for module in pkgutil.walk_packages(scanqueue.__path__, "scanqueue.")
+        if "._" not in module.name
+    ),
+]
+
+NEEDS_HYPOTHESIS = "store_machine"
+"""The one function whose type is in a package that is loaded only when it is called."""
+
+
+def _public_parts(owner: type, name: str) -> Iterator[tuple[str, object]]:
+    """Give a class, and its public methods and properties, inherited or not."""
+    yield name, owner
+    for key, member in inspect.getmembers_static(owner):
+        function = getattr(member, "fget", None) or getattr(member, "__func__", member)
+        is_ours = str(getattr(function, "__module__", "")).startswith("scanqueue")
+        is_public = not key.startswith("_") or key.endswith("__")
+        if isinstance(function, FunctionType) and is_ours and is_public:
+            yield f"{name}.{key}", function
+
+
+def _public_api(module: str) -> Iterator[tuple[str, object]]:
+    """Give all that a module exports and that has types."""
+    names = import_module(module)
+    for name in names.__all__:
+        found = getattr(names, name)
+        if isinstance(found, type):
+            yield from _public_parts(found, name)
+        elif isinstance(found, FunctionType) and name != NEEDS_HYPOTHESIS:
+            yield name, found
+
+
+@pytest.mark.parametrize("module", PUBLIC_MODULES)
+def test_all_types_of_the_public_api_can_be_read_at_run_time(module: str) -> None:
+    """As dependency injection, converters and documentation tools do."""
+    unknown = []
+    for name, found in _public_api(module):
+        try:
+            get_type_hints(found)
+        except NameError as error:
+            unknown.append(f"{name}: {error}")
+    assert not unknown
+
+
+def test_what_is_read_at_run_time_is_what_a_type_checker_sees() -> None:
+    """The very classes, and no strings."""
+    hints = get_type_hints(ScanQueueService.list_history)
+    assert hints == {
+        "limit": int | None,
+        "since": datetime | None,
+        "library_id": int | str | None,
+        "return": list[ScanTask],
+    }
+    bound = inspect.signature(AsyncScanQueue(ScanQueueService(scan)).cancel_task, eval_str=True)
+    assert bound.parameters["task_id"].annotation is UUID
+    assert bound.return_annotation is ScanTask
+    assert get_type_hints(Clock.wait_until)["condition"] is threading.Condition

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from threading import Condition
+from scanqueue._sync import Condition
 
 __all__ = ["SystemClock"]
 

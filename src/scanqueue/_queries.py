@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Iterator
+from datetime import datetime, timedelta
+from uuid import UUID
 
 from scanqueue import _rules
+from scanqueue._core import Core
 from scanqueue._validate import (
     check_bool,
     check_cursor,
@@ -15,16 +17,8 @@ from scanqueue._validate import (
     check_task_id,
     check_timeout,
 )
-from scanqueue.models import QueueStats
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-    from datetime import datetime
-    from uuid import UUID
-
-    from scanqueue._core import Core
-    from scanqueue.models import LibraryId, ScanTask
-    from scanqueue.records import TaskRecord
+from scanqueue.models import LibraryId, QueueStats, ScanTask
+from scanqueue.records import TaskRecord
 
 CHANGES_BATCH = 256
 """How many changes a reader of `changes` fetches at once."""

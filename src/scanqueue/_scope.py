@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
 
 import attrs
 
@@ -14,9 +14,6 @@ from scanqueue._validate import (
     wrong_type,
     wrong_value,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 MAX_SCOPE_PATHS = 1000
 """More paths than this in one scope become the whole library."""

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from types import TracebackType
+from typing import Self
+from uuid import UUID
 
 from scanqueue import _forks, _requests
 from scanqueue._clock import SystemClock
@@ -26,19 +29,19 @@ from scanqueue._validate import (
     wrong_type,
 )
 from scanqueue._workers import Workers, run_here
-from scanqueue.models import ScanScope, Submission, TaskPriority, WhenRunning
-from scanqueue.protocols import Clock, TaskStore
+from scanqueue.models import (
+    LibraryId,
+    ScanScope,
+    ScanTask,
+    Submission,
+    SubmitOutcome,
+    TaskPriority,
+    TaskResult,
+    WhenRunning,
+)
+from scanqueue.protocols import Clock, ScanContext, Scanner, TaskStore
+from scanqueue.records import TaskRecord
 from scanqueue.stores.memory import MemoryStore
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from types import TracebackType
-    from typing import Self
-    from uuid import UUID
-
-    from scanqueue.models import LibraryId, ScanTask, SubmitOutcome, TaskResult
-    from scanqueue.protocols import ScanContext, Scanner
-    from scanqueue.records import TaskRecord
 
 __all__ = ["ScanQueueService"]
 

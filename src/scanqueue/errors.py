@@ -23,12 +23,10 @@ data as attributes and a hint, `http_status`, for adapters.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
+from uuid import UUID
 
-if TYPE_CHECKING:
-    from uuid import UUID
-
-    from scanqueue.models import ScanTask
+from scanqueue.models import ScanTask
 
 __all__ = [
     "LibraryUnavailable",

@@ -6,17 +6,15 @@ once, above it, as a function of a `TaskTable`.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol, TypeVar, runtime_checkable
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from datetime import datetime
+from typing import Protocol, TypeVar, runtime_checkable
+from uuid import UUID
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-    from contextlib import AbstractContextManager
-    from datetime import datetime
-    from threading import Condition
-    from uuid import UUID
-
-    from scanqueue.models import LibraryId, ScanScope, ScanTask, TaskResult
-    from scanqueue.records import Counts, OwnerId, Slot, TaskRecord
+from scanqueue._sync import Condition
+from scanqueue.models import LibraryId, ScanScope, ScanTask, TaskResult
+from scanqueue.records import Counts, OwnerId, Slot, TaskRecord
 
 __all__ = ["Clock", "ScanContext", "Scanner", "TaskStore", "TaskTable", "TaskView"]
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from contextlib import suppress
+from datetime import datetime
 from functools import partial
-from typing import TYPE_CHECKING
+from types import TracebackType
+from typing import Self
+from uuid import UUID
 
 from scanqueue._scope import WHOLE_LIBRARY
 from scanqueue._service import ScanQueueService
@@ -19,16 +23,15 @@ from scanqueue._validate import (
 from scanqueue.aio._changes import Changes
 from scanqueue.aio._listener import Reader, TaskWaiter
 from scanqueue.aio._threads import Threads
-from scanqueue.models import TaskPriority, WhenRunning
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-    from datetime import datetime
-    from types import TracebackType
-    from typing import Self
-    from uuid import UUID
-
-    from scanqueue.models import LibraryId, QueueStats, ScanScope, ScanTask, Submission
+from scanqueue.models import (
+    LibraryId,
+    QueueStats,
+    ScanScope,
+    ScanTask,
+    Submission,
+    TaskPriority,
+    WhenRunning,
+)
 
 __all__ = ["AsyncScanQueue"]
 

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Collection
+from contextlib import AbstractContextManager
+from typing import Any
 
 from scanqueue import _sync
+from scanqueue.records import OwnerId
 from scanqueue.stores._table import MemoryTable
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
-    from contextlib import AbstractContextManager
-
-    from scanqueue.records import OwnerId
 
 __all__ = ["MemoryStore"]
 

@@ -4,30 +4,25 @@ from __future__ import annotations
 
 import os
 import weakref
-from contextlib import suppress
+from collections.abc import Callable, Collection
+from contextlib import AbstractContextManager, suppress
 from logging import ERROR, Logger, getLogger
-from typing import TYPE_CHECKING, Final, Literal
+from typing import Final, Literal
 
 from scanqueue import _forks, _sync
 from scanqueue._logs import log
 from scanqueue._validate import wrong_type, wrong_value
 from scanqueue.errors import StoreError
+from scanqueue.protocols import TaskTable, TaskView
+from scanqueue.records import OwnerId
 from scanqueue.stores import _file_lock
 from scanqueue.stores._group import Writers
 from scanqueue.stores._liveness import Liveness
 from scanqueue.stores._readers import Readers, Reading
 from scanqueue.stores._sqlite_errors import explain
 from scanqueue.stores._sqlite_file import DatabaseFile
-from scanqueue.stores._sqlite_table import Unreadable
+from scanqueue.stores._sqlite_table import SQLiteTable, Unreadable
 from scanqueue.stores._writer import Writer
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
-    from contextlib import AbstractContextManager
-
-    from scanqueue.protocols import TaskTable, TaskView
-    from scanqueue.records import OwnerId
-    from scanqueue.stores._sqlite_table import SQLiteTable
 
 __all__ = ["SQLiteStore"]
 

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from scanqueue import _sync
+from scanqueue._context import LiveContext
 from scanqueue._validate import check_instance, check_seconds, wrong_type
-from scanqueue.models import TaskResult
+from scanqueue.models import LibraryId, ScanScope, ScanTask, TaskResult
+from scanqueue.protocols import ScanContext
 from scanqueue.testing._clock import PATIENCE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from scanqueue._context import LiveContext
-    from scanqueue.models import LibraryId, ScanScope, ScanTask
-    from scanqueue.protocols import ScanContext
     from scanqueue.testing._script import ScanScript
 
 __all__ = ["FakeScan"]

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict, deque
-from typing import TYPE_CHECKING
 
 from scanqueue import _sync
 from scanqueue._validate import check_library_id, check_seconds
+from scanqueue.models import LibraryId, TaskResult
+from scanqueue.protocols import ScanContext
 from scanqueue.testing._clock import PATIENCE
 from scanqueue.testing._scan import FakeScan
 from scanqueue.testing._script import ScanScript
-
-if TYPE_CHECKING:
-    from scanqueue.models import LibraryId, TaskResult
-    from scanqueue.protocols import ScanContext
 
 __all__ = ["FakeScanner"]
 

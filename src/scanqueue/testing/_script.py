@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Self
 
+from scanqueue import _sync
 from scanqueue._validate import (
     check_instance,
     check_int,
@@ -12,13 +14,9 @@ from scanqueue._validate import (
     wrong_type,
 )
 from scanqueue.models import TaskResult
+from scanqueue.protocols import ScanContext
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from typing import Self
-
-    from scanqueue import _sync
-    from scanqueue.protocols import ScanContext
     from scanqueue.testing._scan import FakeScan
 
 __all__ = ["ScanScript"]

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Protocol, TypedDict
+from datetime import timedelta
+from typing import Protocol, TypedDict, Unpack
 
 from scanqueue._service import ScanQueueService
+from scanqueue.models import LibraryId, TaskResult
+from scanqueue.protocols import Clock, ScanContext, Scanner, TaskStore
+from scanqueue.testing._clock import FakeClock
 from scanqueue.testing._left_behind import close
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from datetime import timedelta
-    from typing import Unpack
-
-    from scanqueue.models import LibraryId, TaskResult
-    from scanqueue.protocols import Clock, ScanContext, Scanner, TaskStore
-    from scanqueue.testing._clock import FakeClock
-    from scanqueue.testing._scanner import FakeScanner
+from scanqueue.testing._scanner import FakeScanner
 
 __all__ = ["MakeService", "ServiceOptions"]
 

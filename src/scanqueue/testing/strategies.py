@@ -15,8 +15,9 @@ the library that imports hypothesis; ``pip install scanqueue[testing]`` installs
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, TypeAlias, TypeVar
+from typing import TypeAlias, TypeVar
 
 import attrs
 from hypothesis import strategies as st
@@ -35,6 +36,7 @@ from scanqueue._validate import (
 from scanqueue.models import (
     NO_PROGRESS,
     EndReason,
+    LibraryId,
     QueueStats,
     ScanTask,
     Submission,
@@ -44,11 +46,6 @@ from scanqueue.models import (
     TaskResult,
     TaskStatus,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from scanqueue.models import LibraryId
 
 __all__ = [
     "ODD_LIBRARY_IDS",

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from itertools import pairwise
 from math import inf, isfinite
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from scanqueue import _sync
 from scanqueue._clock import SystemClock
@@ -15,9 +16,6 @@ from scanqueue.testing._checks.clock_bench import HOUR, ClockBench, Waiting, wai
 from scanqueue.testing._checks.running import Checks, expect, run_checks
 from scanqueue.testing._checks.threads import MOMENT, Aside
 from scanqueue.testing._clock import PATIENCE
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
 
 __all__ = ["check_clock"]
 

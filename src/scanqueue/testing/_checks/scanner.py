@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable
+from typing import Final
 
 import attrs
 
@@ -14,15 +15,11 @@ from scanqueue._text import describe_error
 from scanqueue._validate import check_instance, check_seconds
 from scanqueue.errors import LibraryUnavailable, ScanCancelled
 from scanqueue.models import LibraryId, ScanScope, TaskResult
+from scanqueue.protocols import ScanContext, Scanner
 from scanqueue.testing._checks.running import Check, Checks, Unkept, expect, run_checks
 from scanqueue.testing._checks.scan import Scan
 from scanqueue.testing._checks.threads import MOMENT
 from scanqueue.testing._clock import PATIENCE
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from scanqueue.protocols import ScanContext, Scanner
 
 __all__ = ["check_scanner"]
 

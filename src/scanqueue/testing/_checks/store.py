@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import weakref
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
 
 from scanqueue._validate import check_seconds, wrong_value
 from scanqueue.protocols import TaskStore, TaskTable, TaskView
@@ -22,9 +23,6 @@ from scanqueue.testing._checks.processes import CAN_FORK
 from scanqueue.testing._checks.running import Check, Checks, Unkept, expect, run_checks
 from scanqueue.testing._checks.store_bench import StoreBench
 from scanqueue.testing._clock import PATIENCE
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 __all__ = ["check_store"]
 

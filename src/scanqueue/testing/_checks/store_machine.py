@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
 from scanqueue.protocols import TaskStore
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from hypothesis.stateful import RuleBasedStateMachine
 
 __all__ = ["store_machine"]
