@@ -40,6 +40,7 @@ from scanqueue.aio._threads import POOL_THREADS
 from scanqueue.stores._table import MemoryTable
 from scanqueue.testing import FakeClock, FakeScanner
 from tests.both_stores import NewStore
+from tests.service.meddling_store import MeddlingStore
 from tests.service.shared_store import SharedQueue
 
 T = TypeVar("T")
@@ -1207,6 +1208,62 @@ def test_what_changes_while_a_reader_is_busy_comes_in_its_latest_state(
             assert seen[1].status is TaskStatus.CANCELLED
 
     asyncio.run(main())
+
+
+def test_what_changes_right_after_it_was_fetched_comes_in_its_latest_state() -> None:
+    """The reader knows of changes since before the listener looked, and not only since after."""
+
+    async def main() -> None:
+        store = MeddlingStore()
+        service = make(FakeScanner(), store=store)
+        music, films = (service.submit_task(name) for name in ("music", "films"))
+        # The listener looks where the queue is, and then for the reader.
+        store.after_reads.extend([lambda: None, lambda: service.cancel_task(music)])
+        changes = AsyncScanQueue(service).changes(0)
+
+        seen = [await anext(changes), await anext(changes)]
+
+        assert [task.id for task in seen] == [films, music]
+        assert seen[1].status is TaskStatus.CANCELLED
+
+    run(main())
+
+
+def test_changes_that_readers_waited_for_are_read_once_for_all() -> None:
+    """What they were woken for is the latest state, and the store is not asked whether it is."""
+
+    class CountingStore(MemoryStore):
+        def __init__(self) -> None:
+            super().__init__()
+            self.asked_by: list[str] = []
+
+        def read(self) -> AbstractContextManager[MemoryTable]:
+            self.asked_by.append(threading.current_thread().name)
+            return super().read()
+
+    async def main() -> None:
+        store = CountingStore()
+        queue = AsyncScanQueue(make(FakeScanner(), store=store))
+        seen: list[UUID] = []
+
+        async def follow() -> None:
+            async for task in queue.changes():
+                seen.append(task.id)  # noqa: PERF401 - as they come
+
+        readers = [asyncio.create_task(follow()) for _ in range(3)]
+        await until_waiting(queue, 3)
+        store.asked_by.clear()
+        for name in ("music", "films"):
+            task_id = queue.service.submit_task(name)
+            await until(lambda: len(seen) == 3)
+            assert seen == [task_id] * 3
+            seen.clear()
+            await until_waiting(queue, 3)
+        assert not [name for name in store.asked_by if name.startswith(POOL)]
+        queue.service.shutdown()
+        await asyncio.gather(*readers)
+
+    run(main())
 
 
 def test_a_read_of_changes_that_times_out_loses_nothing() -> None:

@@ -266,9 +266,14 @@ class Core:
             self.hub.wait_for_news(self.clock, seen, deadline)
 
     def wake(self) -> None:
-        """Have everybody who waits look again."""
+        """Tell everybody who waits of a change."""
         with self.hub.lock:
             self.hub.tell()
+
+    def nudge(self) -> None:
+        """Have everybody who waits look again, though nothing has changed."""
+        with self.hub.lock:
+            self.hub.nudge()
 
     def persist(
         self, operation: Callable[[A], T], argument: A, *, until_closed: bool = False

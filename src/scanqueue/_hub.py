@@ -36,6 +36,8 @@ class Hub:
         self.work_seq: int = 0
         """Moves whenever something may have become claimable."""
         self.news_seq: int = 0
+        """Moves whenever those who wait are to look again: with every change, and see `nudge`."""
+        self.changes_seq: int = 0
         """Moves with every change."""
         self.chores_seq: int = 0
         """Moves whenever the keeper may have something to do."""
@@ -57,15 +59,20 @@ class Hub:
 
     def tell(self, *, work: bool = False) -> None:
         """Wake who waits for a change, and one idle worker if it made work. Requires the lock."""
-        assert self.lock.locked()
-        self.news_seq += 1
-        if self.readers:
-            self.news.notify_all()
+        self.changes_seq += 1
+        self.nudge()
         if work:
             self.work_seq += 1
             if self.idle and not self.waking:
                 self.waking = True
                 self.work.notify()
+
+    def nudge(self) -> None:
+        """Have those who wait look again, though nothing has changed. Requires the lock."""
+        assert self.lock.locked()
+        self.news_seq += 1
+        if self.readers:
+            self.news.notify_all()
 
     def tell_all(self) -> None:
         """Wake everybody, for what concerns them all. Requires the lock."""

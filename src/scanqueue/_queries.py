@@ -232,15 +232,24 @@ class Queries:
         self._core.refuse_if_forked()
         if limit == 0:
             return []
+        tasks, _ = self._fetch_changes(after, limit, deadline)
+        return tasks
 
-        def look() -> list[TaskRecord] | None:
-            finished = self._core.hub.finished
+    def _fetch_changes(
+        self, after: int, limit: int | None, deadline: float | None
+    ) -> tuple[list[ScanTask], int]:
+        """Wait for changes; return them, and `changes_seq` as it was before they were read."""
+        hub = self._core.hub
+
+        def look() -> tuple[list[TaskRecord], int] | None:
+            finished, seen = hub.finished, hub.changes_seq  # before the store is asked
             with self._core.read() as view:
                 known = after if after <= view.revision() else 0
                 tasks = list(view.changed(known, limit))
-            return tasks if tasks or finished else None
+            return (tasks, seen) if tasks or finished else None
 
-        return snapshots(self._core.wait_for(look, deadline) or [])
+        tasks, seen = self._core.wait_for(look, deadline) or ([], 0)
+        return snapshots(tasks), seen
 
     def changes(self, after: int | None = None) -> Iterator[ScanTask]:
         """Yield every task that changes, latest state only, in order of revision.
@@ -263,14 +272,14 @@ class Queries:
 
     def _follow(self, cursor: int) -> Iterator[ScanTask]:
         hub = self._core.hub
-        seen = hub.news_seq
-        while tasks := self.list_changes(cursor, limit=CHANGES_BATCH, timeout=None):
+        tasks, seen = self._fetch_changes(cursor, CHANGES_BATCH, None)
+        while tasks:
             for task in tasks:
                 # What has changed since it was fetched comes later, in its latest state.
-                if hub.news_seq == seen or self._is_latest(task):
+                if hub.changes_seq == seen or self._is_latest(task):
                     yield task
                 cursor = task.revision
-            seen = hub.news_seq
+            tasks, seen = self._fetch_changes(cursor, CHANGES_BATCH, None)
 
     def _is_latest(self, task: ScanTask) -> bool:
         found = self.get_task(task.id)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from itertools import islice
+from threading import get_ident
 
 import pytest
 
 from scanqueue import (
+    MemoryStore,
     ScanQueueService,
     ScanTask,
     TaskPriority,
@@ -15,11 +17,14 @@ from scanqueue import (
     TaskStatus,
 )
 from scanqueue.testing import FakeClock, FakeScanner
+from tests.service.failing_store import FailingStore
+from tests.service.meddling_store import MeddlingStore
 from tests.service.tools import (
     Call,
     Fate,
     MakeQueue,
     await_deadline,
+    await_that,
     current,
     fate,
     ids,
@@ -267,6 +272,44 @@ def test_what_changes_while_a_reader_is_busy_comes_in_its_latest_state(
 
     assert [task.id for task in seen] == [books, films]
     assert seen[1].status is TaskStatus.CANCELLED
+
+
+@pytest.mark.own_store("tasks change right after a read")
+def test_what_changes_right_after_it_was_fetched_comes_in_its_latest_state(
+    make: MakeQueue,
+) -> None:
+    """The reader knows of changes since before it fetched, and not only since after."""
+    store = MeddlingStore()
+    queue = make(scan_nothing, store=store)
+    music, films = (queue.submit_task(name) for name in ("music", "films"))
+    store.after_reads.append(lambda: queue.cancel_task(music))
+
+    seen = list(islice(queue.changes(0), 2))
+
+    assert [task.id for task in seen] == [films, music]
+    assert seen[1].status is TaskStatus.CANCELLED
+
+
+@pytest.mark.own_store("its reads are counted")
+def test_a_change_that_a_reader_waited_for_is_read_once(make: MakeQueue) -> None:
+    """What it was woken for is the latest state, and the store is not asked whether it is."""
+    store = FailingStore(MemoryStore())
+    queue = make(scan_nothing, store=store)
+    reader = queue.changes()
+    reads: list[str] = []
+
+    def follow() -> ScanTask:
+        me = get_ident()
+        store.fail_when(lambda number, call: reads.append(call) if get_ident() == me else None)
+        return next(reader)
+
+    call = Call(follow)
+    await_that(lambda: queue._core.hub.readers)
+    reads.clear()
+    task_id = queue.submit_task("music")
+
+    assert call.result().id == task_id
+    assert reads == ["read"]
 
 
 def test_readers_are_independent(queue: ScanQueueService) -> None:

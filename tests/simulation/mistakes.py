@@ -158,9 +158,8 @@ def count_after_the_commit(
 
 
 def tell_no_worker(self: Hub, *, work: bool = False) -> None:
-    self.news_seq += 1
-    if self.readers:
-        self.news.notify_all()
+    self.changes_seq += 1
+    self.nudge()
     self.work_seq += work
 
 

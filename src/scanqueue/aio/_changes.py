@@ -7,11 +7,13 @@ from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING
 
 from scanqueue._queries import CHANGES_BATCH
+from scanqueue.aio._listener import Reader
 from scanqueue.models import ScanTask
 
 if TYPE_CHECKING:
-    from scanqueue._hub import Hub
+    from scanqueue._core import Core
     from scanqueue.aio._queue import AsyncScanQueue
+    from scanqueue.aio._threads import Threads
 
 
 class Changes(AsyncIterator[ScanTask]):
@@ -19,15 +21,17 @@ class Changes(AsyncIterator[ScanTask]):
 
     Args:
         queue: The queue.
-        hub: Where its threads meet.
+        threads: Those of the queue.
+        core: Its core.
         cursor: The revision after which to begin.
     """
 
-    def __init__(self, queue: AsyncScanQueue, hub: Hub, cursor: int) -> None:
+    def __init__(self, queue: AsyncScanQueue, threads: Threads, core: Core, cursor: int) -> None:
         self._queue = queue
-        self._hub = hub
+        self._threads = threads
+        self._core = core
         self._seen = 0
-        """`news_seq` as it was before the batch was fetched."""
+        """`changes_seq` as it was before the batch was fetched."""
         self._cursor = cursor
         self._batch: deque[ScanTask] = deque()
         self._is_open = True
@@ -48,15 +52,16 @@ class Changes(AsyncIterator[ScanTask]):
     async def _next(self) -> ScanTask | None:
         while self._is_open:
             if not self._batch:
-                self._seen = self._hub.news_seq
-                self._batch.extend(
-                    await self._queue.list_changes(self._cursor, limit=CHANGES_BATCH, timeout=None)
-                )
+                reader = Reader(self._core, None, self._cursor, CHANGES_BATCH)
+                fetched = await self._threads.listener.answer(reader)
+                self._batch.extend(fetched)
+                self._seen = reader.seen
             if not self._batch:
                 break
             # What has changed since it was fetched comes later, in its latest state. It is taken
             # out last, since a read that is cancelled must lose nothing.
-            is_latest = self._hub.news_seq == self._seen or await self._is_latest(self._batch[0])
+            is_unchanged = self._core.hub.changes_seq == self._seen
+            is_latest = is_unchanged or await self._is_latest(self._batch[0])
             task = self._batch.popleft()
             self._cursor = task.revision
             if is_latest:

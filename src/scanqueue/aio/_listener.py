@@ -75,6 +75,8 @@ class Reader(Waiter[list[ScanTask]]):
         super().__init__(core, timeout, None)
         self.after = after
         self.limit = limit
+        self.seen = 0
+        """`changes_seq` as it was before the answer was read."""
 
     def time_out(self) -> None:
         self.give([])
@@ -127,7 +129,7 @@ class Listener:
                 self._pool.submit(self._listen)
                 self._is_listening = True
             self._visitors.append(waiter)
-        self._core.wake()
+        self._core.nudge()
         try:
             return await waiter.get()
         except (asyncio.CancelledError, GeneratorExit) as error:
@@ -136,7 +138,7 @@ class Listener:
             # Abandoned with its loop, it may be the garbage collector that came here, at any
             # moment, also while its thread holds a lock: so none is taken then.
             if isinstance(error, asyncio.CancelledError):
-                self._core.wake()
+                self._core.nudge()
             raise
 
     # --- the thread ---
@@ -233,7 +235,8 @@ class Listener:
                 waiter.give(snapshot)
 
     def _look_for_readers(self) -> None:
-        is_finished = self._core.hub.finished  # before the store is asked
+        hub = self._core.hub
+        is_finished, seen = hub.finished, hub.changes_seq  # before the store is asked
         found: dict[tuple[int, int | None], list[ScanTask]] = {}
         for reader in list(self._waiting[None]):
             assert isinstance(reader, Reader)
@@ -242,6 +245,7 @@ class Listener:
                 found[place] = self._service.list_changes(reader.after, limit=reader.limit)
             if found[place] or is_finished:
                 self._let_out(reader)
+                reader.seen = seen
                 reader.give(list(found[place]))
 
     def _time_out(self) -> float | None:

@@ -281,7 +281,7 @@ class AsyncScanQueue:
             StoreError: The store failed.
         """
         cursor = self.revision if after is None else check_cursor(after)
-        return Changes(self, self._core.hub, cursor)
+        return Changes(self, self._threads, self._core, cursor)
 
     async def wait(
         self,
