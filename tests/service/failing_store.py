@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager
 
 from scanqueue import StoreError
 from scanqueue.protocols import TaskStore, TaskTable, TaskView
+from tests.service.tools import is_on
 
 
 class FailingStore:
@@ -44,11 +45,14 @@ class FailingStore:
             self._fails = fails
 
     def before_next(self, call: str, action: Callable[[], object]) -> None:
-        """Have an action happen once, when a call of this kind has begun and done nothing yet."""
+        """Have an action happen once, when a call of this kind has begun and done nothing yet.
+
+        Calls of workers do not count: one that looks for tasks may come before what the test does.
+        """
         actions = [action]
 
         def act(number: int, name: str) -> None:
-            if name == call and actions:
+            if name == call and actions and not is_on("worker"):
                 actions.pop()()
 
         self.fail_when(act)
