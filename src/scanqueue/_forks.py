@@ -43,7 +43,7 @@ def registered() -> list[Forkable]:
     return list(_forkables)
 
 
-class Holder(Forkable, Protocol):
+class ForkHooks(Forkable, Protocol):
     """Something that must not be in use while its process forks."""
 
     def before_fork(self) -> None:
@@ -53,19 +53,19 @@ class Holder(Forkable, Protocol):
         """Let others take it up again; follows every `before_fork`."""
 
 
-_holders: WeakSet[Holder] = WeakSet()
-_held: list[Holder] = []
+_hooks: WeakSet[ForkHooks] = WeakSet()
+_called: list[ForkHooks] = []
 
 
-def register_holder(holder: Holder) -> None:
+def register_hooks(hooks: ForkHooks) -> None:
     """Have its methods called at every fork, for as long as the object lives.
 
     Args:
-        holder: The object.
+        hooks: The object.
     """
     with _not_beside_a_fork():
-        _holders.add(holder)
-        _forkables.add(holder)
+        _hooks.add(hooks)
+        _forkables.add(hooks)
 
 
 def _not_beside_a_fork() -> AbstractContextManager[object]:
@@ -75,20 +75,20 @@ def _not_beside_a_fork() -> AbstractContextManager[object]:
 def _hold_all() -> None:
     _forking.acquire()
     _forker.append(_sync.get_ident())
-    for holder in list(_holders):
-        _held.append(holder)
-        holder.before_fork()
+    for hooks in list(_hooks):
+        _called.append(hooks)
+        hooks.before_fork()
 
 
 def _let_all_go() -> None:
-    while _held:
-        _held.pop().after_fork_in_parent()
+    while _called:
+        _called.pop().after_fork_in_parent()
     _forker.clear()
     _forking.release()
 
 
 def _call_all() -> None:  # pragma: no cover - runs in forked children only
-    _held.clear()
+    _called.clear()
     _forker.clear()
     _forking.release()
     for forkable in list(_forkables):

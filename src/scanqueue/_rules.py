@@ -199,10 +199,10 @@ def claim(
 def _current(view: TaskView, slot: Slot) -> TaskRecord | None:
     """Return the task of a scan, or None when another attempt has come after it: the fence."""
     held = view.slot_of(slot.library_id)
-    return _holder(view, slot) if held is slot or held == slot else None
+    return _task_of(view, slot) if held is slot or held == slot else None
 
 
-def _holder(view: TaskView, slot: Slot) -> TaskRecord | None:
+def _task_of(view: TaskView, slot: Slot) -> TaskRecord | None:
     """Return the task that a slot is held for; None if its record is lost, or denies it."""
     task = view.get(slot.task_id)
     return task if task is not None and task.holds_slot else None
@@ -333,7 +333,7 @@ def recover(
     recovered = []
     for slot in table.slots():
         if slot.owner in dead:
-            old = _holder(table, slot)
+            old = _task_of(table, slot)
             if old is None:  # a record that was lost must not hold its library for ever
                 table.free_slot(slot)
                 table.next_revision()  # nobody's, but who polls for it looks again

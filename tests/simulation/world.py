@@ -122,7 +122,7 @@ class World:
         # of other tests.
         yield _service, "close_at_exit", lambda core: None
         yield _forks, "register", lambda forkable: None
-        yield _forks, "register_holder", lambda holder: None
+        yield _forks, "register_hooks", lambda hooks: None
         # By address, the order of a set would differ from run to run.
         yield LiveContext, "__hash__", _hash
 

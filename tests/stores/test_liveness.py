@@ -481,7 +481,7 @@ def test_nothing_is_made_while_a_fork_is_under_way(monkeypatch: pytest.MonkeyPat
             assert _forks._forking.locked()
             made.append(holder)
 
-    monkeypatch.setattr(_forks, "_holders", Held())
+    monkeypatch.setattr(_forks, "_hooks", Held())
     monkeypatch.setattr(_forks, "_forkables", Held())
     store = SQLiteStore("queue.db")
     assert made == [store, store]

@@ -23,7 +23,7 @@ LINGER = 1.0
 class Pool:
     """A few daemon threads that call functions in the order in which they come.
 
-    Some functions may have to wait for long, for a disk or for another process, and others not. One
+    Some functions are slow: they may have to wait for long. One
     thread is always there for the others.
 
     Thread-safety: any thread.
@@ -43,17 +43,17 @@ class Pool:
         """Threads that wait, or were woken and have not looked yet."""
         self._waiting: dict[bool, deque[tuple[int, Callable[[], object]]]]
         self._waiting = {True: deque(), False: deque()}
-        """What to call, with its number: what may have to wait, and the others."""
+        """What to call, with its number: what is slow, and the others."""
         self._numbers = count()
         self._slow_left = len(names) - 1
-        """How many more of those that may have to wait can be called now."""
+        """How many more of the slow ones can be called now."""
 
-    def submit(self, function: Callable[[], object], *, may_wait: bool = False) -> None:
+    def submit(self, function: Callable[[], object], *, is_slow: bool = False) -> None:
         """Have a function called.
 
         Args:
             function: It must not raise.
-            may_wait: Whether it may have to wait for long.
+            is_slow: Whether it may have to wait for long, for a disk or for another process.
 
         Raises:
             RuntimeError: No thread could be started; it will not be called.
@@ -63,13 +63,13 @@ class Pool:
                 name = min(self._free_names)
                 _sync.Thread(target=self._run, args=(name,), name=name, daemon=True).start()
                 self._free_names.remove(name)
-            self._waiting[may_wait].append((next(self._numbers), function))
+            self._waiting[is_slow].append((next(self._numbers), function))
             self._arrivals.notify()
 
     def _run(self, name: str) -> None:
-        may_wait = False
-        while found := self._next(name, was_slow=may_wait):
-            may_wait, function = found
+        is_slow = False
+        while found := self._next(name, was_slow=is_slow):
+            is_slow, function = found
             function()
             del function, found  # and what they keep alive, while this thread waits
 
@@ -78,27 +78,27 @@ class Pool:
 
         Args:
             name: The thread's.
-            was_slow: Whether what it has called was one that may have to wait.
+            was_slow: Whether what it has called was slow.
         """
         clock = SystemClock()
         deadline = clock.monotonic() + LINGER
         with self._lock:
             self._slow_left += was_slow
             self._idle += 1
-            while (may_wait := self._kind()) is None and clock.monotonic() < deadline:
+            while (is_slow := self._kind()) is None and clock.monotonic() < deadline:
                 clock.wait_until(self._arrivals, deadline)
             self._idle -= 1
-            if may_wait is not None:
-                self._slow_left -= may_wait
-                return may_wait, self._waiting[may_wait].popleft()[1]
+            if is_slow is not None:
+                self._slow_left -= is_slow
+                return is_slow, self._waiting[is_slow].popleft()[1]
             self._free_names.add(name)
             return None
 
     def _kind(self) -> bool | None:
         """Return of which kind the first is that can be called now, or None. Requires the lock."""
         heads = {
-            waiting[0][0]: may_wait
-            for may_wait, waiting in self._waiting.items()
-            if waiting and (self._slow_left or not may_wait)
+            waiting[0][0]: is_slow
+            for is_slow, waiting in self._waiting.items()
+            if waiting and (self._slow_left or not is_slow)
         }
         return heads[min(heads)] if heads else None

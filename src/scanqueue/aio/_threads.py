@@ -50,7 +50,7 @@ class Threads:
             args: Its arguments.
             kwargs: Its arguments by name.
         """
-        return await self._pooled(partial(function, *args, **kwargs), may_wait=False)
+        return await self._pooled(partial(function, *args, **kwargs), is_slow=False)
 
     async def write(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """Have a short call made that changes the queue, and so may have to wait for others.
@@ -60,11 +60,11 @@ class Threads:
             args: Its arguments.
             kwargs: Its arguments by name.
         """
-        return await self._pooled(partial(function, *args, **kwargs), may_wait=True)
+        return await self._pooled(partial(function, *args, **kwargs), is_slow=True)
 
-    async def _pooled(self, function: Callable[[], T], *, may_wait: bool) -> T:
+    async def _pooled(self, function: Callable[[], T], *, is_slow: bool) -> T:
         call = Call(self._core.scans, function)
-        self._pool.submit(call.run, may_wait=may_wait)
+        self._pool.submit(call.run, is_slow=is_slow)
         return await call.get()
 
     async def call_apart(self, name: str, function: Callable[[], T]) -> T:

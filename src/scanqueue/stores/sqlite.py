@@ -90,7 +90,7 @@ class SQLiteStore:
         self.durability: str = durability
         self._is_held = self._is_quiet = self._opens = True
         self._begin()
-        _forks.register_holder(self)
+        _forks.register_hooks(self)
 
     def __repr__(self) -> str:
         return f"SQLiteStore({self.path!r}, durability={self.durability!r})"
