@@ -30,5 +30,6 @@ def test_examples_run(
     monkeypatch.setenv(
         "PYTHONPATH", os.pathsep.join(str(Path(entry).resolve()) for entry in sys.path)
     )
+    monkeypatch.setenv("CI", "true")  # where hypothesis does not mind a busy machine
     monkeypatch.chdir(tmp_path)
     story.run(printed=lambda: capsys.readouterr().out)
