@@ -158,6 +158,14 @@ def exhaust(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def mutants(session: nox.Session) -> None:
+    """Test whether the tests notice small mistakes in the core; arguments go to tests/mutants."""
+    _install(session, "mutants")
+    environment = {"HYPOTHESIS_PROFILE": "mutants"}
+    session.run("python", "-m", "tests.mutants", *session.posargs, env=environment)
+
+
+@nox.session(default=False)
 def demo(session: nox.Session) -> None:
     """Scan real folders: ``nox -s demo -- FOLDER ...``."""
     _install(session, "demo")

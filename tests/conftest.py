@@ -33,6 +33,12 @@ settings.register_profile(
     stateful_step_count=100,
     suppress_health_check=[HealthCheck.too_slow],
 )
+# A few examples for each of thousands of mutants: nox -s mutants
+settings.register_profile(
+    "mutants",
+    settings.get_profile("ci"),
+    max_examples=15,
+)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "dev"))
 
 

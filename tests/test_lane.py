@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from scanqueue.models import TaskPriority
@@ -18,6 +18,7 @@ def ranked(rank: int) -> TaskRecord:
     return a_record(rank, f"library {rank}", TaskPriority.LOW, NOON, rank)
 
 
+@example([("put", 0), ("put", 1), ("remove", 1), ("put", 1)])  # the last one comes back
 @given(st.lists(st.tuples(st.sampled_from(["put", "remove"]), RANKS), max_size=200))
 def test_it_keeps_what_was_put_in_order_of_rank(steps: list[tuple[str, int]]) -> None:
     """New ones, old ones that come back, and such that take the place of one of their rank."""
@@ -43,8 +44,9 @@ def test_it_forgets_the_ranks_of_tasks_that_went_from_the_middle() -> None:
     lane = Lane()
     for rank in range(10_000):
         lane.put(ranked(rank))
-    for rank in range(1, 9_999):
+    for gone, rank in enumerate(range(1, 9_999), 1):
         lane.remove(rank)
+        assert len(lane._ranks) <= 2 * (10_000 - gone) + 64
 
     assert [task.rank for task in lane.first(None)] == [0, 9_999]
     assert len(lane._ranks) < 100
@@ -61,3 +63,17 @@ def test_it_passes_over_what_is_gone_once() -> None:
 
     assert [task.rank for task in lane.first(2)] == [0, 4_000]
     assert len(lane._ranks) == 6_001
+
+
+def test_it_passes_over_what_is_gone_to_the_very_end() -> None:
+    """Whoever asks for all tasks gets those that are left, though many are gone in between."""
+    lane = Lane()
+    for rank in range(400):
+        lane.put(ranked(rank))
+    for rank in range(1, 150):
+        lane.remove(rank)
+    assert len(lane._ranks) == 400
+
+    for _ in range(2):
+        assert [task.rank for task in lane.first(None)] == [0, *range(150, 400)]
+        assert len(lane._ranks) == 251

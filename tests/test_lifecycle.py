@@ -87,6 +87,7 @@ def test_an_event_leads_where_it_should(state: State, event: Event) -> None:
         with pytest.raises(IllegalTransitionError) as caught:
             apply(old, event, 2000)
         assert (caught.value.state, caught.value.event) == (state, event)
+        assert caught.value.args == (state, event)
         assert str(caught.value) == f"a task that is {state.value} cannot {event.value}"
     else:
         new = apply(old, event, 2000)

@@ -852,6 +852,13 @@ class TestLooking:
         found = _rules.history(queue.table, NOON + timedelta(seconds=1), None, None)
         assert [task.id for task in found] == [lately.task_id, stuck.task_id]
 
+    def test_what_was_cancelled_as_the_window_begins_is_listed_once(self, queue: BareQueue) -> None:
+        """It is in the window, and stopping: each task has one place."""
+        slot = queue.begin("a")
+        task = queue.cancel(slot.task_id)
+        assert task.is_stopping
+        assert _rules.history(queue.table, NOON, None, None) == [task]
+
     def test_history_is_limited_and_by_library(self, queue: BareQueue) -> None:
         """Both count for what is stopping, too."""
         for name in "ab":

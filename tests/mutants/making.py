@@ -1,0 +1,83 @@
+"""A copy of the source in which every mutant stands beside the original.
+
+mutmut makes the mutants, and a switch in front of each function, which looks at the moment of the
+call which of them is on.
+"""
+
+from __future__ import annotations
+
+import ast
+import shutil
+from difflib import unified_diff
+from pathlib import Path
+
+import attrs
+from mutmut.mutation.file_mutation import mutate_file_contents
+
+ROOT = Path(__file__).parents[2]
+SOURCE = ROOT / "src"
+COPY = ROOT / ".mutants" / "src"
+
+MUTATED = (
+    "scanqueue/_rules.py",
+    "scanqueue/_lifecycle.py",
+    "scanqueue/_context.py",
+    "scanqueue/stores/*.py",
+)
+"""The rules, and what keeps their promises when it goes wrong elsewhere."""
+
+
+@attrs.frozen
+class Mutant:
+    """One mistake.
+
+    Args:
+        name: The switch: module, function, number.
+        function: Module and qualified name of the function, as Python has them.
+        change: The lines that differ, as in a diff; it says which mutant this is when numbers have
+            changed.
+    """
+
+    name: str
+    function: str
+    change: str
+
+    @property
+    def switch(self) -> str:
+        """What mutmut calls the function that is switched."""
+        return self.name.partition("__mutmut_")[0]
+
+
+def make() -> list[Mutant]:
+    """Write the copy anew; return its mutants."""
+    shutil.rmtree(COPY, ignore_errors=True)
+    shutil.copytree(SOURCE, COPY, ignore=shutil.ignore_patterns("__pycache__"))
+    mutants: list[Mutant] = []
+    for pattern in MUTATED:
+        for path in sorted(SOURCE.glob(pattern)):
+            name = path.relative_to(SOURCE).as_posix()
+            made = mutate_file_contents(name, path.read_text("utf-8"))
+            (COPY / name).write_text(made.code, "utf-8")
+            module = name.removesuffix(".py").replace("/", ".").removesuffix(".__init__")
+            bodies = _bodies(made.code)
+            mutants += [_mutant(module, mutated, bodies) for mutated in made.mutant_names]
+    return mutants
+
+
+def _bodies(code: str) -> dict[str, list[str]]:
+    """Return the lines of each function, without that of its name."""
+    lines = code.splitlines()
+    return {
+        node.name: [line.strip() for line in lines[node.lineno : node.end_lineno]]
+        for node in ast.walk(ast.parse(code))
+        if isinstance(node, ast.FunctionDef)
+    }
+
+
+def _mutant(module: str, mutated: str, bodies: dict[str, list[str]]) -> Mutant:
+    switch = mutated.partition("__mutmut_")[0]
+    # x_function, or xǁClassǁmethod
+    function = switch.removeprefix("x_").removeprefix("xǁ").replace("ǁ", ".")
+    diff = unified_diff(bodies[f"{switch}__mutmut_orig"], bodies[mutated], lineterm="", n=0)
+    change = "\n".join(line for line in list(diff)[2:] if not line.startswith("@@"))
+    return Mutant(f"{module}.{mutated}", f"{module}.{function}", change)
