@@ -5,10 +5,13 @@ from __future__ import annotations
 import importlib
 import subprocess
 import sys
+from types import ModuleType
 
 import pytest
 
 import scanqueue
+from scanqueue import stores
+from scanqueue.stores import SQLiteStore, sqlite
 
 MODULES = ("errors", "models", "protocols", "stores")
 """The public modules whose names the package has, too."""
@@ -41,10 +44,20 @@ def test_every_name_is_the_one_of_its_module() -> None:
         assert getattr(scanqueue, name) is found[name]
 
 
-def test_a_name_that_is_not_there_is_an_attribute_error() -> None:
+@pytest.mark.parametrize("module", [scanqueue, stores])
+def test_a_name_that_is_not_there_is_an_attribute_error(module: ModuleType) -> None:
     """As with any module."""
-    with pytest.raises(AttributeError, match="module 'scanqueue' has no attribute 'Nothing'"):
-        scanqueue.Nothing  # noqa: B018  # the look-up is the point
+    text = f"^module '{module.__name__}' has no attribute 'Nothing'$"
+    with pytest.raises(AttributeError, match=text):
+        module.Nothing  # noqa: B018  # the look-up is the point
+
+
+def test_a_store_that_is_asked_for_is_loaded_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After that, its module has it like any other name."""
+    assert vars(stores)["SQLiteStore"] is SQLiteStore
+    monkeypatch.delitem(vars(stores), "SQLiteStore")
+    assert stores.SQLiteStore is sqlite.SQLiteStore
+    assert vars(stores)["SQLiteStore"] is sqlite.SQLiteStore
 
 
 @pytest.mark.parametrize("module", ["sqlite3", "asyncio", "hypothesis", "pytest"])

@@ -78,9 +78,7 @@ class LiveContext:
         "thread",
     )
 
-    def __init__(
-        self, task: TaskRecord, slot: Slot, desk: Desk, *, on_worker: bool = False
-    ) -> None:
+    def __init__(self, task: TaskRecord, slot: Slot, desk: Desk, *, on_worker: bool) -> None:
         self.slot: Slot = slot
         self.on_worker: bool = on_worker
         self.thread: int = _sync.get_ident()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
@@ -181,44 +182,45 @@ def test_a_str_subclass_is_a_message(make: MakeQueue) -> None:
 
 
 WRONG: list[tuple[str, tuple[object, ...], type[Exception], str]] = [
-    ("report", (-1,), ValueError, "scanned_paths"),
-    ("report", (1, -1), ValueError, "total_paths"),
-    ("report", (2**63,), ValueError, "scanned_paths"),
-    ("report", (1.0,), TypeError, "scanned_paths"),
-    ("report", (True,), TypeError, "scanned_paths"),
-    ("report", (None,), TypeError, "scanned_paths"),
-    ("report", (1, "10"), TypeError, "total_paths"),
-    ("report", (1, 2, 3), TypeError, "message"),
-    ("report", (1, 2, b"x"), TypeError, "message"),
-    ("advance", (-1,), ValueError, "paths"),
-    ("advance", (1.5,), TypeError, "paths"),
-    ("advance", (True,), TypeError, "paths"),
-    ("advance", (1, 5), TypeError, "message"),
-    ("track", (5,), TypeError, "iterable"),
-    ("track", ([], -1), ValueError, "total"),
-    ("track", ([], "1"), TypeError, "total"),
-    ("sleep", (-0.1,), ValueError, "seconds"),
-    ("sleep", (float("nan"),), ValueError, "seconds"),
-    ("sleep", ("1",), TypeError, "seconds"),
-    ("sleep", (None,), TypeError, "seconds"),
+    ("report", (-1,), ValueError, "scanned_paths must be an int of at least 0, within 64 bits"),
+    ("report", (1, -1), ValueError, "total_paths must be an int of at least 0, within 64 bits"),
+    ("report", (2**63,), ValueError, "scanned_paths must be an int of at least 0, within 64 bits"),
+    ("report", (1.0,), TypeError, "scanned_paths must be an int"),
+    ("report", (True,), TypeError, "scanned_paths must be an int"),
+    ("report", (None,), TypeError, "scanned_paths must be an int"),
+    ("report", (1, "10"), TypeError, "total_paths must be an int"),
+    ("report", (1, 2, 3), TypeError, "message must be a str or None"),
+    ("report", (1, 2, b"x"), TypeError, "message must be a str or None"),
+    ("advance", (-1,), ValueError, "paths must be an int of at least 0, within 64 bits"),
+    ("advance", (1.5,), TypeError, "paths must be an int"),
+    ("advance", (True,), TypeError, "paths must be an int"),
+    ("advance", (1, 5), TypeError, "message must be a str or None"),
+    ("track", (5,), TypeError, "iterable must be an iterable"),
+    ("track", ([], -1), ValueError, "total must be an int of at least 0, within 64 bits"),
+    ("track", ([], "1"), TypeError, "total must be an int"),
+    ("sleep", (-0.1,), ValueError, "seconds must be a number of seconds of at least 0"),
+    ("sleep", (float("nan"),), ValueError, "seconds must be a number of seconds of at least 0"),
+    ("sleep", ("1",), TypeError, "seconds must be a number of seconds"),
+    ("sleep", (None,), TypeError, "seconds must be a number of seconds"),
 ]
 
 
 @pytest.mark.parametrize(
-    ("call", "arguments", "error", "names"), WRONG, ids=[f"{case[0]}{case[1]}" for case in WRONG]
+    ("call", "arguments", "error", "text"), WRONG, ids=[f"{case[0]}{case[1]}" for case in WRONG]
 )
 def test_wrong_arguments_are_refused_and_change_nothing(
     make: MakeQueue,
     call: str,
     arguments: tuple[object, ...],
     error: type[Exception],
-    names: str,
+    text: str,
 ) -> None:
-    """The error names the argument; what was reported before stands."""
+    """The error says which, what it should be and what it was; what was reported before stands."""
+    wrong = re.escape(repr(arguments[-1]))
 
     def work(context: ScanContext) -> None:
         context.report(5, 10, "fine")
-        with pytest.raises(error, match=names):
+        with pytest.raises(error, match=rf"^{text}, not {wrong}"):
             getattr(context, call)(*arguments)
 
     assert final_progress(make, work) == progress(5, 10, "fine")
@@ -265,6 +267,24 @@ def test_ten_threads_lose_no_advance(make: MakeQueue) -> None:
 
     queue = make(scan)
     assert run_one(queue).progress.scanned_paths == 11_000
+
+
+def test_each_thread_counts_for_itself(make: MakeQueue) -> None:
+    """No other thread writes its number, so that none is lost whenever threads take turns."""
+    numbers: list[int] = []
+
+    def work(context: ScanContext) -> None:
+        assert isinstance(context, LiveContext)
+        for paths in (1, 10, 100):
+            thread = threading.Thread(target=context.advance, args=[paths])
+            if paths == 1:
+                context.advance(1000)
+            thread.start()
+            thread.join(PATIENCE)
+        numbers.extend(context._counts.values())
+
+    assert final_progress(make, work) == progress(1111)
+    assert 1000 in numbers
 
 
 def test_more_than_64_bits_are_not_reported(make: MakeQueue) -> None:
@@ -629,14 +649,14 @@ def test_after_a_cancel_reports_change_nothing(
 
 
 def test_it_says_cancelled_from_the_cancel_on(queue: ScanQueueService, scan: FakeScan) -> None:
-    """Not before."""
-    assert not scan.context.cancelled
+    """Not before; and the error says of which scan."""
+    assert scan.context.cancelled is False
     scan.context.raise_if_cancelled()
 
     queue.cancel_task(scan.task.id)
 
-    assert scan.context.cancelled
-    with pytest.raises(ScanCancelled):
+    assert scan.context.cancelled is True
+    with pytest.raises(ScanCancelled, match=r"^the scan of library 'music' was asked to stop$"):
         scan.context.raise_if_cancelled()
 
 

@@ -339,6 +339,20 @@ def test_a_sign_of_life_can_be_seen_by_all_who_may_use_the_queue(
     assert owners == [(path.stat().st_uid, path.stat().st_gid)]
 
 
+def test_a_lock_file_of_somebody_else_is_locked_all_the_same(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who may use it is its owner's business."""
+
+    def fail(descriptor: int, mode: int) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "fchmod", fail)
+    with _file_lock.locked(str(path)):
+        assert not _file_lock.is_free(str(path))
+    assert _file_lock.is_free(str(path))
+
+
 def test_a_lock_that_cannot_be_had_leaves_nothing_open(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
