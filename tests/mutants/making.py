@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import shutil
+from collections import Counter
 from difflib import unified_diff
 from pathlib import Path
 
@@ -61,14 +62,28 @@ def make() -> list[Mutant]:
             module = name.removesuffix(".py").replace("/", ".").removesuffix(".__init__")
             bodies = _bodies(made.code)
             mutants += [_mutant(module, mutated, bodies) for mutated in made.mutant_names]
-    return mutants
+    return _told_apart(mutants)
+
+
+def _told_apart(mutants: list[Mutant]) -> list[Mutant]:
+    """Number those that change two equal lines of a function in the same way."""
+    seen: Counter[tuple[str, str]] = Counter()
+    told = []
+    for mutant in mutants:
+        seen[mutant.function, mutant.change] += 1
+        count = seen[mutant.function, mutant.change]
+        again = mutant.change if count == 1 else f"{mutant.change}\n(line {count} of this kind)"
+        told.append(attrs.evolve(mutant, change=again))
+    return told
 
 
 def _bodies(code: str) -> dict[str, list[str]]:
-    """Return the lines of each function, without that of its name."""
+    """Return the lines of each function, without its name."""
     lines = code.splitlines()
     return {
-        node.name: [line.strip() for line in lines[node.lineno : node.end_lineno]]
+        node.name: [
+            line.strip().replace(node.name, "") for line in lines[node.lineno - 1 : node.end_lineno]
+        ]
         for node in ast.walk(ast.parse(code))
         if isinstance(node, ast.FunctionDef)
     }

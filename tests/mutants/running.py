@@ -232,5 +232,9 @@ class Plugin:
         items[0].config.pluginmanager.unregister(name="terminalreporter")
         for (item, seconds), following in zip(chosen, [*items[1:], None], strict=True):
             item.add_marker(pytest.mark.timeout(seconds))
-            item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
+            try:
+                item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
+            except BaseException:  # an interrupt, which pytest lets through
+                (folder / "killer").write_text(item.nodeid, "utf-8")
+                os._exit(KILLED)
         os._exit(SURVIVED)

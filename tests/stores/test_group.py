@@ -9,7 +9,7 @@ from itertools import count
 import pytest
 
 from scanqueue.errors import StoreBusyError, StoreError, StoreFullError
-from scanqueue.stores._group import GROUP_LIMIT, Writers
+from scanqueue.stores._group import GROUP_LIMIT, Block, Writers
 from tests.stores.tools import PATIENCE, Call
 
 
@@ -201,7 +201,28 @@ def test_a_group_has_a_limit(crowd: Crowd) -> None:
     for call in calls:
         call.result()
     assert crowd.engine.calls.count("commit") == 2
+    first_group = crowd.engine.calls[: crowd.engine.calls.index("commit")]
+    assert first_group.count("keep") == GROUP_LIMIT
     assert len(crowd.engine.stored) == GROUP_LIMIT + 2
+
+
+def test_a_writer_waits_for_its_turn_without_limit(
+    crowd: Crowd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However long those before it take: what it waits for is theirs to bound."""
+    limits: list[float] = []
+    wait = Block.wait
+
+    def noted(block: Block[object], timeout: float = -1) -> None:
+        limits.append(timeout)
+        wait(block, timeout)
+
+    monkeypatch.setattr(Block, "wait", noted)
+    calls = [crowd.first(), crowd.next(1)]
+    crowd.go_on.set()
+    for call in calls:
+        call.result()
+    assert limits == [-1, -1]  # for the turn, and for the commit
 
 
 def test_the_lazy_and_the_safe_do_not_share(crowd: Crowd) -> None:
@@ -217,6 +238,22 @@ def test_the_lazy_and_the_safe_do_not_share(crowd: Crowd) -> None:
         call.result()
     assert crowd.engine.stored == ["first", "safe", "lazy", "late"]
     assert [call for call in crowd.engine.calls if "begin" in call] == ["begin", "begin lazily"]
+
+
+@pytest.mark.parametrize("is_lazy_first", [False, True])
+def test_after_a_transaction_that_was_taken_back_who_waited_longest_is_next(
+    crowd: Crowd, is_lazy_first: bool
+) -> None:
+    """Be it lazy or safe."""
+    first = crowd.first(error=KeyError("mine"))
+    order = [not is_lazy_first, is_lazy_first]
+    others = [crowd.next(number, sync=sync) for number, sync in enumerate(order)]
+    crowd.go_on.set()
+    with pytest.raises(StoreError, match="explained"):
+        first.result()
+    for call in others:
+        call.result()
+    assert crowd.engine.stored == [0, 1]
 
 
 def test_an_exception_takes_back_its_own_block_only(crowd: Crowd) -> None:
@@ -367,8 +404,10 @@ def test_an_interrupt_while_a_block_is_undone_fails_its_group_and_no_more(crowd:
     crowd.go_on.set()
     with pytest.raises(Interrupt):
         calls[1].result()
-    with pytest.raises(StoreError, match="interrupted"):
+    text = "^a transaction was interrupted; nothing was changed$"
+    with pytest.raises(StoreError, match=text) as caught:
         calls[0].result()
+    assert isinstance(caught.value.__cause__, Interrupt)
     assert crowd.engine.stored == []
     assert crowd.is_free()
 
@@ -504,8 +543,10 @@ def test_an_interrupt_of_the_commit_tells_the_others_what_happened(
     if is_done:
         first.result()
     else:
-        with pytest.raises(StoreError, match="interrupted"):
+        text = "^the commit was interrupted; nothing was changed$"
+        with pytest.raises(StoreError, match=text) as caught:
             first.result()
+        assert isinstance(caught.value.__cause__, Interrupt)
     assert crowd.engine.stored == (["first", 2] if is_done else [])
     assert crowd.is_free()
 
