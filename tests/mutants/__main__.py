@@ -1,9 +1,10 @@
 """Make the mutants, run the tests for each, judge.
 
 ``python -m tests.mutants`` tests all, and ends with an error if too few are killed, or if one lives
-without a reason. With patterns, it tests those of some functions once more, for a closer look:
+without a reason. It can look closer at some once more, and adds that to what it knows:
 
-    python -m tests.mutants 'scanqueue._rules.*' --seconds 60 --tests tests/test_rules.py
+    python -m tests.mutants --alive --seconds 60
+    python -m tests.mutants 'scanqueue._rules.*' --tests tests/test_rules.py
 """
 
 from __future__ import annotations
@@ -29,6 +30,9 @@ SELECTION = (
     "tests/test_properties.py",
     "tests/stores",
     "tests/service",
+    "tests/test_exports.py",
+    "tests/testing/test_fake_scanner.py",
+    "tests/testing/test_scripts.py",
     # Wrong arguments are refused before they come to the rules.
     "--ignore=tests/service/test_arguments.py",
     # Processes, and threads that meet by chance: slow, and the others kill what they kill.
@@ -53,19 +57,19 @@ def main() -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("patterns", nargs="*", help="functions, such as 'scanqueue._rules.*'")
+    parser.add_argument("--alive", action="store_true", help="those that no run has killed so far")
     parser.add_argument(
         "--seconds", type=float, default=8.0, help="CPU time of tests for one mutant; default 8"
     )
     parser.add_argument("--tests", nargs="+", default=SELECTION, help="arguments for pytest")
     options = parser.parse_args()
-    patterns = options.patterns
-
-    mutants = [
-        mutant
-        for mutant in make()
-        if not patterns or any(fnmatch(mutant.function, pattern) for pattern in patterns)
-    ]
-    if not patterns:
+    mutants = make()
+    if options.patterns:
+        mutants = [m for m in mutants if any(fnmatch(m.function, p) for p in options.patterns)]
+    if options.alive:
+        dead = {outcome.key for outcome in Verdict.read(RESULTS).outcomes if not outcome.is_alive}
+        mutants = [mutant for mutant in mutants if (mutant.function, mutant.change) not in dead]
+    elif not options.patterns:
         RESULTS.unlink(missing_ok=True)
     # Before anything imports the package: the copy is what gets tested, also in processes.
     sys.path.insert(0, str(COPY))

@@ -2,8 +2,8 @@
 
 First without a mutant, to see that all pass, how long each takes, and which functions it calls. For
 each mutant a fork then runs tests that call its function until one fails: those first that killed
-another mutant of the function, then the quickest. A mutant that is alive when its time is over
-counts as a survivor, though a test that is left might have killed it.
+another mutant of the function, then those that are quick and call little else. A mutant that is
+alive when its time is over counts as a survivor, though a test that is left might have killed it.
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ import signal
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import NoReturn
 
@@ -32,7 +33,7 @@ from tests.mutants.report import Outcome
 AT_ONCE = 2
 """Mutants under test at the same time."""
 
-HANGING = 10.0
+HANGING = 5.0
 """Seconds after which a test that takes no time hangs; 20 times what it takes come on top of it."""
 
 SURVIVED, KILLED, HANGS = 0, 1, 2
@@ -56,13 +57,22 @@ class _NoCallStack:
         pass
 
 
-@attrs.define
+@attrs.frozen
 class _Baseline:
     """What the tests do without a mutant: failures, CPU seconds by test, tests by function."""
 
     failed: list[str] = attrs.Factory(list)
     seconds: dict[str, float] = attrs.Factory(dict)
     tests: dict[str, list[str]] = attrs.Factory(dict)
+
+    def distance(self, test: str) -> float:
+        """Return how far away from the code a test is: how long it takes, and through how much."""
+        return self.seconds[test] * self.breadth[test]
+
+    @cached_property
+    def breadth(self) -> Counter[str]:
+        """How many functions each test calls."""
+        return Counter(test for tests in self.tests.values() for test in tests)
 
 
 @attrs.define
@@ -137,7 +147,7 @@ class Plugin:
         others = set(baseline.tests[mutant.switch]).difference(killers)
         chosen: list[str] = []
         seconds = 0.0
-        for test in [*killers, *sorted(others, key=baseline.seconds.__getitem__)]:
+        for test in [*killers, *sorted(others, key=baseline.distance)]:
             seconds += baseline.seconds[test]
             if chosen and seconds > self._seconds:
                 break
@@ -196,10 +206,16 @@ class Plugin:
     def _run_baseline(self, items: list[pytest.Item], folder: Path) -> NoReturn:
         baseline = _Baseline()
         hits: set[str] = set()
-        vars(trampoline).update(
-            MutmutCallStack=_NoCallStack,
-            record_trampoline_hit=lambda name, **_: hits.add(name),
-        )
+        forked, process = folder / "forked", os.getpid()
+
+        def record(name: str, **_: object) -> None:
+            if os.getpid() == process:
+                hits.add(name)
+            else:  # a fork that the test has made
+                with forked.open("a", encoding="utf-8") as file:
+                    file.write(f"{name}\n")
+
+        vars(trampoline).update(MutmutCallStack=_NoCallStack, record_trampoline_hit=record)
         trampoline.set_mutant_under_test("stats")
 
         def on_report(report: pytest.TestReport) -> None:
@@ -212,6 +228,9 @@ class Plugin:
             began = time.process_time()
             item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
             baseline.seconds[item.nodeid] = time.process_time() - began
+            if forked.exists():
+                hits.update(forked.read_text("utf-8").split())
+                forked.unlink()
             for name in tuple(hits):
                 baseline.tests.setdefault(name, []).append(item.nodeid)
         (folder / "baseline").write_text(json.dumps(attrs.asdict(baseline)), "utf-8")

@@ -551,6 +551,13 @@ def test_an_interrupt_of_the_commit_tells_the_others_what_happened(
     assert crowd.is_free()
 
 
+def test_where_nobody_is_inside_holding_works_at_once(crowd: Crowd) -> None:
+    """And says so."""
+    assert crowd.writers.hold(0) is True
+    crowd.writers.let_go()
+    assert crowd.is_free()
+
+
 def test_holding_keeps_everybody_out(crowd: Crowd) -> None:
     """With nothing open; those that come meanwhile go on afterwards."""
     first = crowd.first()

@@ -339,6 +339,47 @@ def test_a_sign_of_life_can_be_seen_by_all_who_may_use_the_queue(
     assert owners == [(path.stat().st_uid, path.stat().st_gid)]
 
 
+def test_the_name_of_a_damaged_owner_leads_nowhere(store: SQLiteStore, path: Path) -> None:
+    """Whatever the file of the database says, no other file is removed for it."""
+    path.with_name(f"{path.name}-owner-x").mkdir()
+    victim = path.with_name("victim")
+    victim.touch()
+    assert list(store.dead_owners(["x/../victim"])) == ["x/../victim"]
+    assert victim.exists()
+
+
+def test_only_files_that_stores_made_are_cleaned_up(path: Path) -> None:
+    """Not those of others, nor those of the owner itself and of whom it is still to ask about."""
+    mine, asked, dead = (character * 32 for character in "abc")
+    names = (mine, asked, dead, "notes", "d" * 33)
+    path.touch()
+    files = [path.with_name(f"{path.name}-owner-{name}") for name in names]
+    sign = Liveness(str(path), mine)
+    for file in files:
+        file.touch()
+    files[-1].write_text("not empty")
+    sign.remove_abandoned([asked])
+    assert [name for name, file in zip(names, files, strict=True) if not file.exists()] == [dead]
+    sign.give_up()
+
+
+def test_a_file_that_is_gone_when_it_is_to_be_cleaned_up_is_no_error(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another process was first."""
+
+    def fail(path: str) -> int:
+        raise FileNotFoundError(2, "No such file or directory", path)
+
+    path.touch()
+    path.with_name(f"{path.name}-owner-{'a' * 32}").touch()
+    sign = Liveness(str(path), "b" * 32)
+    with monkeypatch.context() as patch:
+        patch.setattr(os.path, "getsize", fail)
+        sign.remove_abandoned([])
+    sign.give_up()
+
+
 def test_a_lock_file_of_somebody_else_is_locked_all_the_same(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -64,7 +64,7 @@ class WatchedContext(LiveContext):
     __slots__ = ("looks", "raised")
 
     def __init__(self, task: TaskRecord, slot: Slot, desk: Desk) -> None:
-        super().__init__(task, slot, desk)
+        super().__init__(task, slot, desk, on_worker=False)
         self.looks: int = 0
         """How often the scanner gave it a chance to say that it should stop."""
         self.raised: list[int] = []
