@@ -64,11 +64,12 @@ def main() -> None:
     parser.add_argument("--tests", nargs="+", default=SELECTION, help="arguments for pytest")
     options = parser.parse_args()
     mutants = make()
+    keys = {mutant.key for mutant in mutants}
     if options.patterns:
         mutants = [m for m in mutants if any(fnmatch(m.function, p) for p in options.patterns)]
     if options.alive:
         dead = {outcome.key for outcome in Verdict.read(RESULTS).outcomes if not outcome.is_alive}
-        mutants = [mutant for mutant in mutants if (mutant.function, mutant.change) not in dead]
+        mutants = [mutant for mutant in mutants if mutant.key not in dead]
     elif not options.patterns:
         RESULTS.unlink(missing_ok=True)
     # Before anything imports the package: the copy is what gets tested, also in processes.
@@ -82,7 +83,7 @@ def main() -> None:
     )
     if status:
         sys.exit(status)
-    verdict = Verdict.read(RESULTS)
+    verdict = Verdict.read(RESULTS).among(keys)  # the code may have changed since an earlier run
     print(verdict.table())
     if problems := verdict.problems():
         sys.exit("\n\n".join(problems))

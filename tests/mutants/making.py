@@ -44,6 +44,11 @@ class Mutant:
     change: str
 
     @property
+    def key(self) -> tuple[str, str]:
+        """What says which mutant it is, as `report.Outcome.key`."""
+        return self.function, self.change
+
+    @property
     def switch(self) -> str:
         """What mutmut calls the function that is switched."""
         return self.name.partition("__mutmut_")[0]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import tomllib
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Self
 
@@ -77,11 +77,15 @@ class Verdict:
         found: dict[tuple[str, str], Outcome] = {}
         for line in results.read_text("utf-8").splitlines():
             outcome = Outcome(**json.loads(line))
-            known_as = outcome.name, outcome.change
-            before = found.get(known_as)
+            before = found.get(outcome.key)
             if before is None or before.is_alive:  # a mutant that was tested twice stays dead
-                found[known_as] = outcome
+                found[outcome.key] = outcome
         return cls(list(found.values()), dict(_reasons(tomllib.loads(reasons.read_text("utf-8")))))
+
+    def among(self, keys: Collection[tuple[str, str]]) -> Self:
+        """Return the verdict on those of these mutants that were tested."""
+        outcomes = [outcome for outcome in self.outcomes if outcome.key in keys]
+        return attrs.evolve(self, outcomes=outcomes)
 
     @property
     def survivors(self) -> list[Outcome]:

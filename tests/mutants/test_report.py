@@ -67,6 +67,13 @@ def test_a_function_that_was_not_tested_needs_no_look(tmp_path: Path) -> None:
     assert verdict.problems() == []
 
 
+def test_mutants_that_are_no_more_do_not_count(tmp_path: Path) -> None:
+    """A closer look may come after the code has changed."""
+    verdict = read(tmp_path, ["survived", "survived", "killed"])
+    third = ("scanqueue._rules.prune", "-return 64\n+return 67")
+    assert [outcome.key for outcome in verdict.among({third}).outcomes] == [third]
+
+
 def test_too_many_survivors_are_a_problem(tmp_path: Path) -> None:
     """Also if each has a reason."""
     verdict = read(tmp_path, ["survived", *["killed"] * 18])
