@@ -2,8 +2,8 @@
 
 First without a mutant, to see that all pass, how long each takes, and which functions it calls. For
 each mutant a fork then runs tests that call its function until one fails: those first that killed
-another mutant of the function, then those that are quick and call little else. A mutant that is
-alive when its time is over counts as a survivor, though a test that is left might have killed it.
+another mutant of the function, then those that call little else, as long as the time lasts. Then it
+counts as a survivor, though a test that was left out might have killed it.
 """
 
 from __future__ import annotations
@@ -65,9 +65,9 @@ class _Baseline:
     seconds: dict[str, float] = attrs.Factory(dict)
     tests: dict[str, list[str]] = attrs.Factory(dict)
 
-    def distance(self, test: str) -> float:
-        """Return how far away from the code a test is: how long it takes, and through how much."""
-        return self.seconds[test] * self.breadth[test]
+    def distance(self, test: str) -> tuple[int, float]:
+        """Return how far away from the code a test is: through how much it goes, and how long."""
+        return self.breadth[test], self.seconds[test]
 
     @cached_property
     def breadth(self) -> Counter[str]:
@@ -148,10 +148,9 @@ class Plugin:
         chosen: list[str] = []
         seconds = 0.0
         for test in [*killers, *sorted(others, key=baseline.distance)]:
-            seconds += baseline.seconds[test]
-            if chosen and seconds > self._seconds:
-                break
-            chosen.append(test)
+            if not chosen or seconds + baseline.seconds[test] <= self._seconds:
+                chosen.append(test)
+                seconds += baseline.seconds[test]
         return chosen
 
     def _fork(self, run: Callable[[Path], NoReturn]) -> tuple[Path, int]:
