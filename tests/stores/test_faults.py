@@ -374,20 +374,25 @@ def test_progress_is_not_flushed_and_endings_are(open_store: OpenStore, durabili
 
 
 @pytest.mark.parametrize(
-    ("error", "kind"),
+    ("error", "kind", "text"),
     [
-        (OSError(errno.EROFS, "x"), StoreReadOnlyError),
-        (OSError(errno.EDQUOT, "x"), StoreFullError),
-        (OSError(errno.EIO, "x"), StoreError),
-        (OSError("x"), StoreError),
-        (sqlite3.ProgrammingError("x"), StoreError),
+        (
+            OSError(errno.EROFS, "x"),
+            StoreReadOnlyError,
+            "it can only be read; this process must be allowed to write the file and its folder",
+        ),
+        (OSError(errno.EDQUOT, "x"), StoreFullError, "no room is left on its disk; free some"),
+        (OSError(errno.EIO, "x"), StoreError, "the system refused"),
+        (OSError("x"), StoreError, "the system refused"),
+        (sqlite3.ProgrammingError("x"), StoreError, "SQLite refused"),
     ],
 )
-def test_errors_are_told_apart(tmp_path: Path, error: OSError, kind: type[StoreError]) -> None:
-    """Each is what the host can act on, and names the file."""
-    explained = explain(error, str(tmp_path / "queue.db"))
+def test_errors_are_told_apart(error: OSError, kind: type[StoreError], text: str) -> None:
+    """Each is what the host can act on, names the file, and says what the system said."""
+    explained = explain(error, "/queue.db")
     assert type(explained) is kind
-    assert "queue.db" in str(explained)
+    said = getattr(error, "strerror", "x")
+    assert str(explained) == f"the queue in '/queue.db' failed: {text} ({said})"
 
 
 def failing(code: int) -> sqlite3.Error:
@@ -402,20 +407,39 @@ def test_why_a_file_cannot_be_used_is_found_out(
     path: Path, monkeypatch: pytest.MonkeyPatch, code: int
 ) -> None:
     """SQLite says little; the file system says more."""
-    error = failing(code)
-    assert "the file is gone" in str(explain(error, str(path)))
-    path.touch()
-    assert "could not be read or written" in str(explain(error, str(path)))
-    with monkeypatch.context() as patch:
-        patch.setattr(os, "access", lambda name, mode: False)
-        assert type(explain(error, str(path))) is StoreReadOnlyError
-    system = os.statvfs(path)
-    for field, value, kind in (
-        (4, 0, StoreFullError),
-        (8, os.ST_RDONLY, StoreReadOnlyError),
-    ):
-        fields = list(system)
-        fields[field] = value
+
+    def found(**patches: object) -> tuple[type[StoreError], str]:
         with monkeypatch.context() as patch:
-            patch.setattr(os, "statvfs", lambda name, f=fields: os.statvfs_result(f))
-            assert type(explain(error, str(path))) is kind
+            for name, function in patches.items():
+                patch.setattr(os, name, function)
+            explained = explain(failing(code), str(path))
+        text = str(explained).removeprefix(f"the queue in {str(path)!r} failed: ")
+        return type(explained), text.removesuffix(" (x)")
+
+    assert found() == (StoreError, "the file is gone")
+    path.touch()
+    unknown = (StoreError, "its disk could not be read or written")
+    assert found() == unknown
+
+    def gone(name: str) -> os.statvfs_result:
+        raise FileNotFoundError(2, "No such file or directory", name)
+
+    assert found(statvfs=gone) == unknown
+    for denied, kind in (
+        *((path, os.R_OK), (path, os.W_OK)),
+        *((path.parent, os.W_OK), (path.parent, os.X_OK)),
+    ):
+        access = found(access=lambda n, m, d=str(denied), k=kind: not (n == d and m & k))
+        assert access[0] is StoreReadOnlyError
+    block, free, flags = 1, 4, 8
+    for values, kind_of_error in (
+        ({block: 4096, free: 0}, StoreFullError),
+        ({block: 4096, free: 15}, StoreFullError),
+        ({block: 4096, free: 16}, StoreError),  # 64 KiB will do
+        ({flags: os.ST_RDONLY}, StoreReadOnlyError),
+    ):
+        fields = list(os.statvfs(path))
+        for field, value in values.items():
+            fields[field] = value
+        system = os.statvfs_result(fields)
+        assert found(statvfs=lambda name, system=system: system)[0] is kind_of_error
