@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import shutil
 import signal
 import sqlite3
 import stat
@@ -182,7 +184,25 @@ def test_where_all_files_are_gone_it_is_the_database_that_is_missed(
     submit(store, "music")
     for file in path.parent.iterdir():
         file.unlink()
-    with pytest.raises(StoreError, match="is gone while it is in use"):
+    text = (
+        rf"^the queue in {re.escape(repr(str(path)))} is gone while it is in use \(.*\); put the"
+        " file back, or restart to begin a new queue$"
+    )
+    with pytest.raises(StoreError, match=text):
+        submit(store, "films")
+
+
+def test_a_queue_that_was_replaced_is_not_written(store: SQLiteStore, path: Path) -> None:
+    """It may be a backup, which a new service looks at from its beginning."""
+    submit(store, "music")
+    copy = path.with_name("copy")
+    shutil.copy(path, copy)
+    copy.replace(path)
+    text = (
+        f"^the queue in {re.escape(repr(str(path)))} was replaced while it was in use; put the file"
+        " back, or restart to use the new one$"
+    )
+    with pytest.raises(StoreError, match=text):
         submit(store, "films")
 
 

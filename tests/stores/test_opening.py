@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sqlite3
 import subprocess
 import sys
@@ -23,6 +24,7 @@ from scanqueue.errors import (
     StoreVersionError,
 )
 from scanqueue.stores import _file_lock, _sqlite_file, _sqlite_schema
+from scanqueue.stores._sqlite_file import DatabaseFile
 from scanqueue.stores.sqlite import SQLiteStore
 from tests.stores.tools import Call, OpenStore, edit, submit, waiting
 
@@ -32,11 +34,18 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {file.name: file.read_bytes() for file in folder.iterdir() if file.is_file()}
 
 
-def refused(path: Path, error: type[StoreError], match: str) -> None:
-    """Check that a file is refused and nothing is changed beside it."""
+def refused(path: Path, error: type[StoreError], text: str) -> None:
+    """Check that a file is refused and nothing is changed beside it.
+
+    Args:
+        path: The file.
+        error: What is raised.
+        text: The whole message; "{}" stands for the file, "..." for what the system says.
+    """
+    match = re.escape(text).replace(r"\{\}", re.escape(repr(str(path)))).replace(r"\.\.\.", ".*")
     before = contents(path.parent) if path.parent.is_dir() else None
     store = SQLiteStore(path)
-    with pytest.raises(error, match=match) as caught:
+    with pytest.raises(error, match=f"^{match}$") as caught:
         store.open("me", 1000)
     assert type(caught.value) is error
     assert before is None or contents(path.parent) == before
@@ -297,7 +306,11 @@ def test_a_maker_that_fails_leaves_nothing(
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", fail)
-        refused(path, StoreFullError, "no room is left")
+        refused(
+            path,
+            StoreFullError,
+            "the queue in {} failed: no room is left on its disk; free some (...)",
+        )
     assert list(tmp_path.iterdir()) == []
     store = SQLiteStore(path)
     store.open("me", 1000)
@@ -307,17 +320,32 @@ def test_a_maker_that_fails_leaves_nothing(
 # --- refusing one ---
 
 
+def test_a_connection_makes_no_file(path: Path) -> None:
+    """Only what opens a queue does: else a deleted one would come back empty."""
+    file = DatabaseFile(str(path))
+    with pytest.raises(sqlite3.OperationalError, match="unable to open database file"):
+        file.connect()
+    assert not path.exists()
+
+
 @pytest.mark.parametrize("content", [b"x", b"garbage", b"x" * 10_000, b"SQLite format 3\0"])
 def test_what_is_no_database_is_refused(path: Path, content: bytes) -> None:
     """And left as it is."""
     path.write_bytes(content)
-    refused(path, StoreCorruptError, "it is no SQLite database; choose another path, or")
+    text = (
+        "the queue in {} failed: it is no SQLite database; choose another path, or delete it to"
+        " begin a new queue"
+    )
+    big = len(content) >= 512  # SQLite has looked at it
+    refused(path, StoreCorruptError, f"{text} (file is not a database)" if big else text)
 
 
 def test_an_empty_file_is_refused(path: Path) -> None:
     """A queue is never empty, not even after a crash while it is made."""
     path.touch()
-    refused(path, StoreCorruptError, "is empty, so it is no queue; delete it to begin one")
+    refused(
+        path, StoreCorruptError, "the file {} is empty, so it is no queue; delete it to begin one"
+    )
 
 
 @pytest.mark.parametrize("mode", ["delete", "wal"])
@@ -327,7 +355,10 @@ def test_the_database_of_another_program_is_refused(path: Path, mode: str) -> No
         theirs.execute(f"PRAGMA journal_mode = {mode}")
         theirs.execute("CREATE TABLE tasks (id)")
         theirs.execute("INSERT INTO tasks VALUES (1)")
-        refused(path, StoreVersionError, "is the database of another program")
+        text = (
+            "{} is the database of another program (its application_id is 0); choose another path"
+        )
+        refused(path, StoreVersionError, text)
         assert theirs.execute("SELECT * FROM tasks").fetchall() == [(1,)]
 
 
@@ -336,7 +367,11 @@ def test_a_newer_version_is_refused(store: SQLiteStore, path: Path) -> None:
     submit(store, "music")
     store.close()
     edit_version(path, 2)
-    refused(path, StoreVersionError, "was made by a newer version of scanqueue .*; install that")
+    text = (
+        "the queue in {} was made by a newer version of scanqueue (its format is 2, known are those"
+        " up to 1); install that, or choose another path"
+    )
+    refused(path, StoreVersionError, text)
 
 
 def edit_version(path: Path, version: int) -> None:
@@ -363,33 +398,39 @@ def test_a_folder_is_refused(tmp_path: Path) -> None:
     """It is told what to name."""
     folder = tmp_path / "folder"
     folder.mkdir()
-    refused(folder, StoreError, "is a folder; name a file in it")
+    refused(folder, StoreError, "{} is a folder; name a file in it")
 
 
 def test_what_is_not_a_regular_file_is_refused(path: Path) -> None:
     """To open a pipe would be to wait for ever."""
     os.mkfifo(path)
     store = SQLiteStore(path)
-    with pytest.raises(StoreError, match="is not a regular file"):
+    with pytest.raises(StoreError, match=r"^'.*' is not a regular file; choose another path$"):
         store.open("me", 1000)
 
 
 def test_a_folder_that_is_missing_is_asked_for(tmp_path: Path) -> None:
     """It is not made: it may be a drive that is not there."""
-    refused(tmp_path / "no" / "queue.db", StoreError, "its folder does not exist; make it first")
+    text = "the queue in {} failed: its folder does not exist; make it first (...)"
+    refused(tmp_path / "no" / "queue.db", StoreError, text)
 
 
 def test_a_file_is_no_folder(tmp_path: Path) -> None:
     """Nor is a part of a path."""
     (tmp_path / "file").touch()
-    refused(tmp_path / "file" / "queue.db", StoreError, "a part of its path is no folder")
+    text = "the queue in {} failed: a part of its path is no folder; choose another path (...)"
+    refused(tmp_path / "file" / "queue.db", StoreError, text)
 
 
 def test_a_queue_without_its_tables_is_refused(store: SQLiteStore, path: Path) -> None:
     """Somebody dropped one."""
     store.close()
     edit(path, "DROP TABLE slots")
-    refused(path, StoreCorruptError, "lacks a table")
+    text = (
+        "the queue in {} lacks a table; put a backup in its place, or delete it to begin a new"
+        " queue"
+    )
+    refused(path, StoreCorruptError, text)
 
 
 @pytest.mark.parametrize(
@@ -400,7 +441,11 @@ def test_a_queue_that_does_not_know_itself_is_damaged(
 ) -> None:
     """It says so, in reads and writes."""
     edit(path, statement)
-    with pytest.raises(StoreCorruptError, match="does not know its own state"):
+    text = (
+        f"^the queue in {re.escape(repr(str(path)))} is damaged: it does not know its own state;"
+        " put a backup in its place, or delete it to begin a new queue$"
+    )
+    with pytest.raises(StoreCorruptError, match=text):
         submit(store, "music")
     with pytest.raises(StoreCorruptError), store.read() as view:
         view.revision()
@@ -414,7 +459,11 @@ def test_what_may_not_be_written_is_refused(
     store.close()
     target = path if denied == "file" else path.parent
     monkeypatch.setattr(os, "access", lambda name, mode: Path(name) != target)
-    refused(path, StoreReadOnlyError, f"may not write {str(target)!r}")
+    text = (
+        f"the queue in {{}} can only be read: this process may not write {str(target)!r}; let it,"
+        " or choose another path"
+    )
+    refused(path, StoreReadOnlyError, text)
 
 
 def test_a_read_only_file_system_is_refused(tmp_path: Path) -> None:
@@ -427,15 +476,27 @@ def test_a_read_only_file_system_is_refused(tmp_path: Path) -> None:
         submit(store, "music")
         store.close()
         subprocess.run(["mount", "-o", "remount,ro", folder], check=True)  # noqa: S607
-        refused(folder / "queue.db", StoreReadOnlyError, "can only be read")
-        refused(folder / "new.db", StoreReadOnlyError, "it can only be read")
+        text = (
+            "the queue in {} can only be read: this process may not write {}; let it, or choose"
+            " another path"
+        )
+        refused(folder / "queue.db", StoreReadOnlyError, text)
+        text = (
+            "the queue in {} failed: it can only be read; this process must be allowed to write the"
+            " file and its folder (...)"
+        )
+        refused(folder / "new.db", StoreReadOnlyError, text)
 
 
 def test_a_queue_that_does_not_know_its_version_is_damaged(store: SQLiteStore, path: Path) -> None:
     """It would be taken for one that is to be made."""
     store.close()
     edit(path, "PRAGMA user_version = 0")
-    refused(path, StoreCorruptError, "does not know its version; put a backup in its place")
+    text = (
+        "the queue in {} is damaged: it does not know its version; put a backup in its place, or"
+        " delete it to begin a new queue"
+    )
+    refused(path, StoreCorruptError, text)
 
 
 def test_a_file_system_without_shared_memory_is_refused(
@@ -449,7 +510,8 @@ def test_a_file_system_without_shared_memory_is_refused(
             return super().execute("PRAGMA journal_mode = DELETE" if refuses else statement, values)
 
     monkeypatch.setattr(sqlite3, "connect", partial(sqlite3.connect, factory=WithoutLog))
-    with pytest.raises(StoreError, match="cannot keep a write-ahead log on this file system"):
+    text = r"\(SQLite cannot keep a write-ahead log on this file system\)$"
+    with pytest.raises(StoreError, match=text):
         SQLiteStore(path).open("me", 1000)
 
 
