@@ -1,7 +1,7 @@
 """A copy of the source in which every mutant stands beside the original.
 
 mutmut makes the mutants, and a switch in front of each function, which looks at the moment of the
-call which of them is on.
+call which of them is on. Of the three that it makes of a text, the one with other words is taken.
 """
 
 from __future__ import annotations
@@ -49,6 +49,15 @@ class Mutant:
         return self.function, self.change
 
     @property
+    def is_of_case(self) -> bool:
+        """Whether it only writes a text in capitals, or without: SQL means the same then."""
+        sides: dict[str, list[str]] = {"-": [], "+": []}
+        for line in self.change.splitlines():
+            sides[line[0]].append(line[1:])
+        before, after = ("\n".join(side).lower() for side in sides.values())
+        return before == after
+
+    @property
     def switch(self) -> str:
         """What mutmut calls the function that is switched."""
         return self.name.partition("__mutmut_")[0]
@@ -67,7 +76,7 @@ def make() -> list[Mutant]:
             module = name.removesuffix(".py").replace("/", ".").removesuffix(".__init__")
             bodies = _bodies(made.code)
             mutants += [_mutant(module, mutated, bodies) for mutated in made.mutant_names]
-    return _told_apart(mutants)
+    return _told_apart([mutant for mutant in mutants if not mutant.is_of_case])
 
 
 def _told_apart(mutants: list[Mutant]) -> list[Mutant]:
