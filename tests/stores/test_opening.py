@@ -362,6 +362,16 @@ def test_the_database_of_another_program_is_refused(path: Path, mode: str) -> No
         assert theirs.execute("SELECT * FROM tasks").fetchall() == [(1,)]
 
 
+def test_the_smallest_database_of_another_program_is_told_from_garbage(path: Path) -> None:
+    """One page of 512 bytes."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as theirs:
+        theirs.execute("PRAGMA page_size = 512")
+        theirs.execute("PRAGMA user_version = 1")
+    assert path.stat().st_size == 512
+    text = "{} is the database of another program (its application_id is 0); choose another path"
+    refused(path, StoreVersionError, text)
+
+
 def test_a_newer_version_is_refused(store: SQLiteStore, path: Path) -> None:
     """With what to do about it."""
     submit(store, "music")
@@ -451,14 +461,22 @@ def test_a_queue_that_does_not_know_itself_is_damaged(
         view.revision()
 
 
-@pytest.mark.parametrize("denied", ["file", "folder"])
+@pytest.mark.parametrize(
+    ("denied", "right"),
+    [("file", os.R_OK), ("file", os.W_OK), ("folder", os.W_OK), ("folder", os.X_OK)],
+)
 def test_what_may_not_be_written_is_refused(
-    store: SQLiteStore, path: Path, monkeypatch: pytest.MonkeyPatch, denied: str
+    store: SQLiteStore, path: Path, monkeypatch: pytest.MonkeyPatch, denied: str, right: int
 ) -> None:
     """The error names it."""
     store.close()
     target = path if denied == "file" else path.parent
-    monkeypatch.setattr(os, "access", lambda name, mode: Path(name) != target)
+    access = os.access
+
+    def deny(name: str, mode: int) -> bool:
+        return access(name, mode) and not (Path(name) == target and mode & right)
+
+    monkeypatch.setattr(os, "access", deny)
     text = (
         f"the queue in {{}} can only be read: this process may not write {str(target)!r}; let it,"
         " or choose another path"
