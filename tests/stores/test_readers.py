@@ -103,3 +103,10 @@ def test_a_view_knows_its_file() -> None:
     """Errors that it finds name it."""
     with Reading(readers_of(FakeConnection())) as view:
         assert view._path == "/queue.db"
+
+
+def test_a_read_that_fails_under_way_names_its_file() -> None:
+    """As an error of the library."""
+    text = r"^the queue in '/queue\.db' failed: SQLite refused \(disk I/O error\)$"
+    with pytest.raises(StoreError, match=text), Reading(readers_of(FakeConnection())):
+        raise sqlite3.OperationalError("disk I/O error")
