@@ -190,6 +190,15 @@ class ScansEverything(GoodScanner):
         return list(FILES)
 
 
+@breaks("keeps-to-the-scope")
+class FindsNoPart(GoodScanner):
+    """Finds nothing for any part."""
+
+    def files(self, library_id: LibraryId, context: ScanContext) -> list[str]:
+        files = super().files(library_id, context)
+        return [] if context.scope.paths else files
+
+
 @breaks("removes-nothing-out-of-scope")
 class RemovesWhatItDidNotLookFor(GoodScanner):
     """Takes what is out of the scope for gone."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
@@ -48,6 +49,33 @@ def test_a_function_is_a_scanner() -> None:
         return TaskResult(added_count=8)
 
     check_scanner(scan, 7)
+
+
+def test_a_scanner_with_a_pool_keeps_all_promises() -> None:
+    """Each piece of a cancelled scan is told so, on the thread that has it."""
+
+    def scan(library_id: LibraryId, context: ScanContext) -> TaskResult:
+        def read(number: int) -> int:
+            context.raise_if_cancelled()
+            context.advance()
+            return 1
+
+        with ThreadPoolExecutor(1) as pool:
+            pieces = [pool.submit(read, number) for number in range(8)]
+            return TaskResult(added_count=sum(piece.result() for piece in pieces))
+
+    check_scanner(scan, "music")
+
+
+def test_a_scanner_that_counts_changes_only_keeps_all_promises() -> None:
+    """A scan of what has not changed counts nothing, whatever its scope."""
+
+    class CountsChanges(GoodScanner):
+        def read(self, files: list[str], context: ScanContext) -> None:
+            known = self.known.get(context.library_id, set())
+            super().read([file for file in files if file not in known], context)
+
+    check_all(CountsChanges())
 
 
 @pytest.fixture

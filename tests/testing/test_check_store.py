@@ -19,6 +19,7 @@ from scanqueue.testing import ConformanceError, check_store
 from scanqueue.testing._checks import store_sharing, store_transactions
 from scanqueue.testing._checks.running import run_checks
 from scanqueue.testing._checks.store_bench import StoreBench
+from scanqueue.testing._clock import PATIENCE
 from tests.service.failing_store import FailingStore
 from tests.service.shared_store import DurableStore, SharedQueue, SharedStore
 from tests.testing.broken import Broken, assert_found
@@ -30,6 +31,8 @@ from tests.testing.broken_stores import (
     broken_stores,
 )
 from tests.testing.broken_tables import broken_tables, store_of
+from tests.testing.broken_writers import broken_writers
+from tests.testing.shared_file import SharedFileStore
 
 HASTE = 2.0
 """Seconds that a broken store may hang."""
@@ -46,9 +49,13 @@ def check_shared(kind: type[SharedStore], *, tells: bool = False) -> None:
     )
 
 
-def check_file(kind: Callable[[object], Any], folder: Path) -> None:
+def check_file(kind: Callable[[Path], Any], folder: Path, *, patience: float = PATIENCE) -> None:
     """Check a kind of store that is made with a path."""
-    check_store(lambda: kind(folder / f"{uuid4()}"), reopen=lambda store: kind(store.path))
+    check_store(
+        lambda: kind(folder / f"{uuid4()}"),
+        reopen=lambda store: kind(store.path),
+        patience=patience,
+    )
 
 
 # --- ours ---
@@ -77,6 +84,11 @@ def test_the_stores_of_the_tests_keep_all_promises(tells: bool) -> None:
 def test_the_durable_store_of_the_tests_keeps_all_promises() -> None:
     """So does the one that is not shared."""
     check_shared(DurableStore)
+
+
+def test_a_shared_store_that_waits_for_its_lock_keeps_all_promises(tmp_path: Path) -> None:
+    """However long another process has it: a child of one that writes waits for its parent."""
+    check_file(SharedFileStore, tmp_path)
 
 
 def test_a_store_that_can_fail_keeps_all_promises_until_it_does() -> None:
@@ -131,12 +143,21 @@ def test_a_shared_store_that_is_broken_by_a_kill_is_found(
     assert_found(broken, lambda: run_checks("it", store_sharing.kills, make_bench, HASTE))
 
 
+@pytest.mark.parametrize("broken", broken_writers.params())
+def test_a_shared_store_that_is_broken_between_processes_is_found(
+    broken: Broken[type[SharedFileStore]], tmp_path: Path
+) -> None:
+    """Where one of them writes while another one does."""
+    assert_found(broken, lambda: check_file(broken.what, tmp_path, patience=HASTE))
+
+
 def test_every_promise_is_broken_once() -> None:
     """So that no check is one that cannot fail."""
     names = [
         *(*broken_tables.promises(), *broken_stores.promises()),
         *(*broken_durable_stores.promises(), *broken_shared_stores.promises()),
         *(*broken_files.promises(), *broken_shared_files.promises()),
+        *broken_writers.promises(),
     ]
     assert set(names) == set(promises_of("store"))
 

@@ -19,6 +19,30 @@ CAN_FORK: Final = hasattr(os, "fork")
 _FINE = b"fine"
 
 
+class Signal:
+    """What one process says and another one hears, once; made before the fork."""
+
+    def __init__(self) -> None:
+        self._hears, self._says = os.pipe()
+
+    def give(self) -> None:
+        """Say it."""
+        os.write(self._says, b"!")
+
+    def wait(self, seconds: float) -> bool:
+        """Wait until it is said, at most so long; return whether it was.
+
+        Args:
+            seconds: How long, in real time.
+        """
+        return bool(select.select([self._hears], [], [], seconds)[0])
+
+    def close(self) -> None:
+        """Give it up."""
+        os.close(self._hears)
+        os.close(self._says)
+
+
 class Child:
     """A forked child that makes one call, says how it went, and then lives until it is killed.
 

@@ -67,8 +67,9 @@ class WatchedContext(LiveContext):
         super().__init__(task, slot, desk, on_worker=False)
         self.looks: int = 0
         """How often the scanner gave it a chance to say that it should stop."""
-        self.raised: list[int] = []
-        """The threads in which it has raised `ScanCancelled`, once for each time."""
+        self.raised: int = 0
+        """How often it has raised `ScanCancelled` on the thread of the scan. What a scan has given
+        to other threads is more than one piece, and each may be told by a raise of its own."""
 
     @property
     def cancelled(self) -> bool:
@@ -82,7 +83,7 @@ class WatchedContext(LiveContext):
         try:
             super().raise_if_cancelled()
         except ScanCancelled:
-            self.raised.append(_sync.get_ident())
+            self.raised += _sync.get_ident() == self.thread
             raise
 
     def track(self, iterable: Iterable[T], total: int | None = None) -> Iterator[T]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 from uuid import uuid4
 
 from scanqueue.protocols import TaskStore
-from scanqueue.testing._checks.processes import Child
+from scanqueue.testing._checks.processes import Child, Signal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,7 +28,8 @@ class StoreBench(Generic[S]):
     Args:
         make_store: Makes the store of a new queue.
         reopen: Makes another store of the queue of a store.
-        patience: Real seconds that a forked child may take.
+        patience: Real seconds that the check may take; a forked child has half of them, so that the
+            check can still say that it was the child.
     """
 
     def __init__(
@@ -36,9 +37,11 @@ class StoreBench(Generic[S]):
     ) -> None:
         self._make_store = make_store
         self._reopen = reopen
-        self._patience = patience
+        self.patience: float = patience / 2
+        """Real seconds that a forked child may take."""
         self._open: dict[int, S] = {}
         self._children: list[Child] = []
+        self._signals: list[Signal] = []
         self._owners: dict[int, OwnerId] = {}
 
     def unopened(self) -> S:
@@ -72,14 +75,21 @@ class StoreBench(Generic[S]):
 
     def fork(self, call: Callable[[], object]) -> Child:
         """Make a call in a forked child, which then lives until it is killed."""
-        child = Child(call, self._patience)
+        child = Child(call, self.patience)
         self._children.append(child)
         return child
+
+    def signal(self) -> Signal:
+        """Return a signal for children that are forked later."""
+        self._signals.append(Signal())
+        return self._signals[-1]
 
     def clear(self) -> None:
         """Kill the children, and close the stores that are open."""
         for child in self._children:
             child.kill()
+        for signal in self._signals:
+            signal.close()
         while self._open:
             self._open.popitem()[1].close()
 

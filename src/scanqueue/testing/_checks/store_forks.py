@@ -13,10 +13,11 @@ from scanqueue.testing._checks.tasks import (
     expect_same,
     submit,
 )
-from scanqueue.testing._checks.threads import Aside
+from scanqueue.testing._checks.threads import MOMENT, Aside
 
 if TYPE_CHECKING:
     from scanqueue.records import TaskRecord
+    from scanqueue.testing._checks.processes import Child
 
 Bench = StoreBench[Any]
 
@@ -26,7 +27,7 @@ Store: TypeAlias = Any
 """Of whatever type the author's is."""
 
 
-def _use_in_child(bench: Bench, store: Store, task: TaskRecord, *, busy: bool) -> None:
+def _use_in_child(bench: Bench, store: Store, task: TaskRecord, *, busy: bool) -> Child:
     """Fork, and use the store in the child, which may be refused but must not hang."""
     may_refuse = busy or (store.durable and not store.shared)
 
@@ -44,7 +45,11 @@ def _use_in_child(bench: Bench, store: Store, task: TaskRecord, *, busy: bool) -
         is_there = find(store, task) is not None
         expect_equal(is_there, store.durable, "that a child has its parent's tasks is")
 
-    child = bench.fork(use)
+    return bench.fork(use)
+
+
+def _expect_fine(child: Child) -> None:
+    """Raise if what the child has called raised, or hangs."""
     expect_equal(child.outcome(), "", "a forked child said")
     child.kill()
 
@@ -55,7 +60,7 @@ def works_after_fork(bench: Bench) -> None:
     store = bench.store()
     with store.write() as table:
         task = submit(table)
-    _use_in_child(bench, store, task, busy=False)
+    _expect_fine(_use_in_child(bench, store, task, busy=False))
     with store.write() as table:
         change(table, task, error="noted")
     found = find(store, task)
@@ -78,7 +83,11 @@ def does_not_hang_after_fork(bench: Bench) -> None:
     writer = Aside(hold)
     inside.wait()
     try:
-        _use_in_child(bench, store, task, busy=True)
+        child = _use_in_child(bench, store, task, busy=True)
+        if store.shared:  # the queue is the parent's: the child must wait for the write to end
+            _sync.Event().wait(MOMENT)
+            leave.set()
+        _expect_fine(child)
     finally:
         leave.set()
     writer.result()

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
 from scanqueue import _sync
-from scanqueue.testing._checks.running import Checks, Unkept, expect_equal
+from scanqueue.testing._checks.running import Checks, Unkept, expect, expect_equal
 from scanqueue.testing._checks.store_bench import FIRST_REVISION, StoreBench, find, look
 from scanqueue.testing._checks.store_transactions import expect_serial
 from scanqueue.testing._checks.tasks import (
+    change,
     claim,
+    current,
     expect_same,
     submit,
 )
 from scanqueue.testing._checks.threads import MOMENT, Aside
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from scanqueue.protocols import TaskStore
 
 Bench = StoreBench[Any]
 
@@ -104,6 +111,45 @@ def tells_or_is_polled(bench: Bench) -> None:
 
 _TELLING = 1.0
 """Seconds within which other processes see a change."""
+
+
+@kills.add
+def writes_of_processes_are_serial(bench: Bench) -> None:
+    """A write of one process begins when that of another one is over, and sees what it wrote."""
+    store = bench.store()
+    with store.write() as table:
+        task = submit(table)
+    bench.close(store)
+    inside_too = _sync.Event()
+    begin, inside, leave = (bench.signal() for _ in range(3))
+
+    def add_one(store: TaskStore, meanwhile: Callable[[], object]) -> None:
+        with store.write() as table:
+            old = current(table, task)
+            meanwhile()
+            change(table, old, attempt=old.attempt + 1)
+
+    def hold() -> None:  # pragma: no cover - in forked children only
+        inside.give()
+        leave.wait(bench.patience)
+
+    def write() -> None:  # pragma: no cover - in forked children only
+        mine = bench.opened(bench.another(store))
+        begin.wait(bench.patience)
+        add_one(mine, hold)
+
+    child = bench.fork(write)
+    mine = bench.opened(bench.another(store))  # here, too, after the fork, and before the write
+    begin.give()
+    inside.wait(bench.patience)  # in vain, if the child cannot write: then it says why
+    writer = Aside(lambda: add_one(mine, inside_too.set))
+    overlaps = inside_too.wait(MOMENT)
+    leave.give()
+    expect_equal(child.outcome(), "", "a child that was to write said")
+    writer.result()
+    expect(not overlaps, "a write began before that of another process was over")
+    found = find(mine, task)
+    expect_equal(found and found.attempt, 2, "after each of two processes added one, the number is")
 
 
 @kills.add
