@@ -32,21 +32,21 @@ def wrong_value(name: str, value: object, expected: str) -> NoReturn:
     raise ValueError(message)
 
 
-def check_library_id(value: object) -> int | str:
+def check_library_id(value: object, name: str = "library_id") -> int | str:
     """Return the id as a plain `int` or `str`."""
     if type(value) is str and 0 < len(value) <= MAX_LIBRARY_ID_LENGTH and value.isascii():
         return value
     if isinstance(value, str):
-        text = check_unicode("library_id", value)
+        text = check_unicode(name, value)
         if not 0 < len(text) <= MAX_LIBRARY_ID_LENGTH:
             expected = f"a str of 1 to {MAX_LIBRARY_ID_LENGTH} characters"
-            wrong_value("library_id", value, expected)
+            wrong_value(name, value, expected)
         return text
     if not isinstance(value, int) or isinstance(value, bool):
-        wrong_type("library_id", value, "an int or a str")
+        wrong_type(name, value, "an int or a str")
     number = int.__index__(value)
     if not MIN_INT <= number <= MAX_INT:
-        wrong_value("library_id", value, "an int within 64 bits")
+        wrong_value(name, value, "an int within 64 bits")
     return number
 
 

@@ -125,6 +125,12 @@ def test_every_promise_is_broken_once() -> None:
         (7, {}, TypeError, "scanner must be an object with a scan"),
         (GoodScanner(), {"scope": "b"}, TypeError, "scope must be a ScanScope"),
         (GoodScanner(), {"patience": -1}, ValueError, "patience must be a number of seconds"),
+        (GoodScanner(), {"patience": 0}, ValueError, "patience must be a number of seconds above"),
+        (GoodScanner(), {"library_id": None}, TypeError, "library_id must be an int or a str"),
+        (GoodScanner(), {"library_id": True}, TypeError, "library_id must be an int or a str"),
+        (GoodScanner(), {"library_id": ""}, ValueError, "library_id must be a str of 1 to 255"),
+        (GoodScanner(), {"unavailable_id": b""}, TypeError, "unavailable_id must be an int or a"),
+        (GoodScanner(), {"unavailable_id": 2**63}, ValueError, "unavailable_id must be an int wi"),
     ],
 )
 def test_arguments_are_checked(
@@ -132,4 +138,4 @@ def test_arguments_are_checked(
 ) -> None:
     """Before anything is scanned."""
     with pytest.raises(kind, match=message):
-        check_scanner(scanner, "music", **options)  # type: ignore[arg-type]  # that is the point
+        check_scanner(scanner, **{"library_id": "music", **options})  # type: ignore[arg-type]  # that is the point

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from math import inf
 from pathlib import Path
 from typing import Any, Literal
 from uuid import uuid4
@@ -171,11 +172,28 @@ def test_what_can_be_opened_again_must_say_how() -> None:
         check_store(lambda: SharedQueue().store())
 
 
-@pytest.mark.parametrize(("patience", "kind"), [("10", TypeError), (-1, ValueError)])
-def test_patience_is_a_number_of_seconds(patience: float, kind: type[Exception]) -> None:
-    """And not below 0."""
-    with pytest.raises(kind, match="patience must be a number of seconds"):
-        check_store(MemoryStore, patience=patience)
+def test_patience_may_be_endless(tmp_path: Path) -> None:
+    """Also that for forked children."""
+    check_file(SharedFileStore, tmp_path, patience=inf)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "kind", "message"),
+    [
+        ({"make_store": MemoryStore()}, TypeError, "make_store must be a function"),
+        ({"make_store": None}, TypeError, "make_store must be a function"),
+        ({"make_store": MemoryStore, "reopen": 5}, TypeError, "reopen must be a function"),
+        ({"make_store": MemoryStore, "patience": "10"}, TypeError, "patience must be a number"),
+        ({"make_store": MemoryStore, "patience": -1}, ValueError, "patience must be a number"),
+        ({"make_store": MemoryStore, "patience": 0}, ValueError, "seconds above 0"),
+    ],
+)
+def test_arguments_are_checked(
+    arguments: dict[str, Any], kind: type[Exception], message: str
+) -> None:
+    """A mistake in the call is no promise that the store breaks."""
+    with pytest.raises(kind, match=message):
+        check_store(**arguments)
 
 
 def test_a_factory_that_fails_is_the_first_promise_that_is_broken() -> None:

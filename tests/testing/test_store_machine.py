@@ -88,9 +88,25 @@ def test_what_is_lost_is_seen(promise: str) -> None:
 
 
 def test_a_durable_store_without_a_way_to_open_it_again_is_refused() -> None:
-    """Where the machine would restart it."""
-    with pytest.raises(AssertionError, match="can be opened again"):
+    """Before anything is written to it."""
+    with pytest.raises(ValueError, match="reopen must be given for a store that is durable"):
         run(lambda: SharedQueue().store(DurableStore))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"make_store": MemoryStore()}, "make_store must be a function that makes a store"),
+        (
+            {"make_store": MemoryStore, "reopen": 5},
+            "reopen must be a function that makes another store",
+        ),
+    ],
+)
+def test_what_is_no_function_is_refused(arguments: dict[str, Any], message: str) -> None:
+    """When the machine is made."""
+    with pytest.raises(TypeError, match=message):
+        store_machine(**arguments)
 
 
 def test_hypothesis_is_imported_when_it_is_needed() -> None:

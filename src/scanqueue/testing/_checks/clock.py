@@ -10,8 +10,8 @@ from typing import Any, Final, TypeVar
 
 from scanqueue import _sync
 from scanqueue._clock import SystemClock
-from scanqueue._validate import check_seconds
 from scanqueue.protocols import Clock
+from scanqueue.testing._checks.arguments import check_function, check_patience
 from scanqueue.testing._checks.clock_bench import HOUR, ClockBench, Waiting, wait_handing
 from scanqueue.testing._checks.running import Checks, expect, run_checks
 from scanqueue.testing._checks.threads import MOMENT, Aside
@@ -247,10 +247,13 @@ def check_clock(
 
     Raises:
         ConformanceError: It breaks some promises; all of them are named.
-        TypeError: `patience` is not a number.
-        ValueError: `patience` is negative or NaN.
+        TypeError: `make_clock` or `advance` is not a function, or `patience` is not a number.
+        ValueError: `patience` is 0, negative or NaN.
     """
-    patience = check_seconds("patience", patience)
+    check_function("make_clock", make_clock, "a function that makes a clock")
+    if advance is not None:
+        check_function("advance", advance, "a function that moves a clock, or None")
+    patience = check_patience(patience)
 
     def make_bench() -> ClockBench[C]:
         return ClockBench(make_clock, advance)

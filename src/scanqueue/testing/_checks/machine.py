@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from scanqueue._lifecycle import Event, apply, can
+from scanqueue._validate import wrong_value
 from scanqueue.models import TaskPriority, TaskProgress, TaskStatus
 from scanqueue.records import Slot, TaskRecord
 from scanqueue.testing._checks.plain_table import PlainTable
@@ -44,7 +45,10 @@ class StoreMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.store = self._open(type(self).make_store())
+        store = type(self).make_store()
+        if store.durable and type(self).reopen is None:
+            wrong_value("reopen", None, "given for a store that is durable")
+        self.store = self._open(store)
         self.plain = PlainTable(FIRST_REVISION)
         self.now = NOON
         self.made = 0
@@ -216,7 +220,7 @@ class StoreMachine(RuleBasedStateMachine):
     def restart(self) -> None:
         """Close the store, and open another one of the same queue."""
         reopen = type(self).reopen
-        assert reopen is not None, "a store that is durable can be opened again"
+        assert reopen is not None
         another = reopen(self.store)
         self.store.close()
         self.store = self._open(another)

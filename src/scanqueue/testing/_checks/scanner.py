@@ -12,10 +12,11 @@ from scanqueue import _sync
 from scanqueue._runner import ScanFunction, as_function
 from scanqueue._scope import WHOLE_LIBRARY
 from scanqueue._text import describe_error
-from scanqueue._validate import check_instance, check_seconds
+from scanqueue._validate import check_instance, check_library_id
 from scanqueue.errors import LibraryUnavailable, ScanCancelled
 from scanqueue.models import LibraryId, ScanScope, TaskResult
 from scanqueue.protocols import ScanContext, Scanner
+from scanqueue.testing._checks.arguments import check_patience
 from scanqueue.testing._checks.running import Check, Checks, Unkept, expect, run_checks
 from scanqueue.testing._checks.scan import Scan
 from scanqueue.testing._checks.threads import MOMENT
@@ -208,13 +209,17 @@ def check_scanner(
 
     Raises:
         ConformanceError: It breaks some promises; all of them are named.
-        TypeError: The scanner is none, `scope` is no `ScanScope`, or `patience` is not a number.
-        ValueError: `patience` is negative or NaN.
+        TypeError: The scanner is none, an id is neither an int nor a str, `scope` is no
+            `ScanScope`, or `patience` is not a number.
+        ValueError: An id is one that the queue refuses, or `patience` is 0, negative or NaN.
     """
     scan = as_function(scanner)
+    library_id = check_library_id(library_id)
+    if unavailable_id is not None:
+        unavailable_id = check_library_id(unavailable_id, "unavailable_id")
     if scope is not None:
         check_instance("scope", scope, ScanScope)
-    patience = check_seconds("patience", patience)
+    patience = check_patience(patience)
     bench = ScannerBench(scan, library_id, unavailable_id, scope)
     apply: list[Check[ScannerBench]] = [
         *checks,

@@ -6,7 +6,7 @@ import weakref
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
-from scanqueue._validate import check_seconds, wrong_value
+from scanqueue._validate import wrong_value
 from scanqueue.protocols import TaskStore, TaskTable, TaskView
 from scanqueue.testing._checks import (
     store_forks,
@@ -18,6 +18,12 @@ from scanqueue.testing._checks import (
     store_tasks,
     store_transactions,
     store_values,
+)
+from scanqueue.testing._checks.arguments import (
+    MAKES,
+    REOPENS,
+    check_function,
+    check_patience,
 )
 from scanqueue.testing._checks.processes import CAN_FORK
 from scanqueue.testing._checks.running import Check, Checks, Unkept, expect, run_checks
@@ -99,11 +105,14 @@ def check_store(
 
     Raises:
         ConformanceError: It breaks some promises; all of them are named.
-        ValueError: The store is durable or shared, and there is no `reopen`; or `patience` is
+        TypeError: `make_store` or `reopen` is not a function, or `patience` is not a number.
+        ValueError: The store is durable or shared, and there is no `reopen`; or `patience` is 0,
             negative or NaN.
-        TypeError: `patience` is not a number.
     """
-    patience = check_seconds("patience", patience)
+    check_function("make_store", make_store, MAKES)
+    if reopen is not None:
+        check_function("reopen", reopen, REOPENS)
+    patience = check_patience(patience)
     samples: list[S] = []
 
     def make_bench() -> StoreBench[S]:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
 from scanqueue.protocols import TaskStore
+from scanqueue.testing._checks.arguments import MAKES, REOPENS, check_function
 
 if TYPE_CHECKING:
     from hypothesis.stateful import RuleBasedStateMachine
@@ -38,7 +39,15 @@ def store_machine(
         make_store: Makes the store of a new, empty queue, each time it is called; not open.
         reopen: Makes another store of the same queue as a store that it is given, to be opened when
             that is closed; needed for one that is durable.
+
+    Raises:
+        TypeError: `make_store` or `reopen` is not a function.
+        ValueError: The store is durable, and there is no `reopen`; raised when the machine runs,
+            since it makes the first store.
     """
+    check_function("make_store", make_store, MAKES)
+    if reopen is not None:
+        check_function("reopen", reopen, REOPENS)
     from scanqueue.testing._checks.machine import StoreMachine  # noqa: PLC0415 - hypothesis is an extra
 
     parts = {
