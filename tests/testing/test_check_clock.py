@@ -11,7 +11,7 @@ import pytest
 
 from docs._promises import promises_of
 from scanqueue import SystemClock
-from scanqueue.testing import FakeClock, check_clock
+from scanqueue.testing import ConformanceError, FakeClock, check_clock
 from tests.testing.broken import Broken, assert_found
 from tests.testing.broken_clocks import broken_clocks, broken_fake_clocks
 
@@ -52,6 +52,27 @@ def test_every_promise_is_broken_once() -> None:
     """So that no check is one that cannot fail."""
     names = {*broken_clocks.promises(), *broken_fake_clocks.promises()}
     assert names == set(promises_of("clock"))
+
+
+def test_a_clock_that_stands_still_is_told_of_advance() -> None:
+    """Who forgets to say how it is moved should not have to guess."""
+    with pytest.raises(
+        ConformanceError, match="if it does not move by itself, pass `advance`"
+    ) as e:
+        check_clock(FakeClock, patience=0.1)
+    assert e.value.subject == "FakeClock"
+
+
+def test_a_factory_that_fails_is_the_first_promise_that_is_broken() -> None:
+    """And nothing else is asked."""
+
+    def fail() -> SystemClock:
+        raise LookupError("no clock")
+
+    with pytest.raises(ConformanceError, match="it raised LookupError: no clock") as caught:
+        check_clock(fail)
+    assert caught.value.subject == "the clock"
+    assert [one.name for one in caught.value.broken] == ["has-the-methods"]
 
 
 @pytest.mark.parametrize("patience", [inf, 1e12])

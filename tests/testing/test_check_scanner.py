@@ -11,7 +11,7 @@ import pytest
 
 from docs._promises import promises_of
 from scanqueue import LibraryId, ScanContext, Scanner, ScanScope, TaskResult
-from scanqueue.testing import FakeScanner, check_scanner
+from scanqueue.testing import ConformanceError, FakeScanner, check_scanner
 from scanqueue.testing._checks.scan import Scan
 from tests.service.tools import Call
 from tests.testing.broken import Broken, assert_found
@@ -112,6 +112,18 @@ def test_the_fake_scanner_keeps_all_promises(driven: FakeScanner) -> None:
 def test_a_broken_scanner_is_found(broken: Broken[Callable[[], Any]]) -> None:
     """By the name of what it breaks, and by nearly no other."""
     assert_found(broken, lambda: check_all(broken.what()))
+
+
+def test_a_scanner_is_named_by_its_class_or_function() -> None:
+    """In the error."""
+
+    def finds_nothing(library_id: LibraryId, context: ScanContext) -> TaskResult:
+        return TaskResult()
+
+    for scanner, name in ((FakeScanner(), "FakeScanner"), (finds_nothing, "finds_nothing")):
+        with pytest.raises(ConformanceError) as caught:
+            check_scanner(scanner, "music")
+        assert caught.value.subject == name
 
 
 def test_every_promise_is_broken_once() -> None:

@@ -75,7 +75,7 @@ def test_the_error_lists_all_that_is_broken() -> None:
         "- keeps-quiet: It keeps quiet.",
         "  But: it raised LookupError: it speaks",
     ]
-    assert (error.subject, error.checked) == ("The thing", 3)
+    assert (error.subject, error.checked, error.unchecked) == ("The thing", 3, 0)
     assert [one.name for one in error.broken] == ["keeps-still", "keeps-quiet"]
     assert isinstance(error.broken[1].error, LookupError)
 
@@ -108,6 +108,29 @@ def test_a_check_that_hangs_is_left_behind() -> None:
     assert broken == BrokenPromise(
         "ends", "It ends.", "it had not come to an end after 0.01 seconds"
     )
+
+
+def test_after_two_that_hang_the_rest_is_not_checked() -> None:
+    """It would cost the patience again and again, and a thread each time."""
+    end = threading.Event()
+
+    def hangs(bench: Bench) -> None:
+        """It ends."""
+        end.wait()
+
+    checks: Checks[Bench] = Checks()
+    for function in (hangs, keeps_still, hangs, keeps_still, keeps_still):
+        checks.add(function)
+    with pytest.raises(ConformanceError) as caught:
+        run_checks("it", checks, Bench, 0.01, "; is it plugged in?")
+    end.set()
+    error = caught.value
+    assert [one.name for one in error.broken] == ["hangs", "keeps-still", "hangs"]
+    assert (error.checked, error.unchecked) == (3, 2)
+    lines = str(error).splitlines()
+    assert lines[0] == "it breaks 3 of 3 promises:"
+    assert lines[2] == "  But: it had not come to an end after 0.01 seconds; is it plugged in?"
+    assert lines[-1] == "After two that hung, 2 more were not checked."
 
 
 def test_what_cannot_be_cleared_away_is_broken() -> None:

@@ -96,6 +96,16 @@ def past_deadline_returns(bench: Bench) -> None:
 
 
 @checks.add
+def releases_the_condition(bench: Bench) -> None:
+    """While it waits, others can have the condition."""
+    waiting = Waiting(bench.clock, bench.clock.monotonic() + HOUR)
+    with waiting.condition:
+        pass
+    waiting.let_go()
+    waiting.end()
+
+
+@checks.add
 def none_waits_for_a_notification(bench: Bench) -> None:
     """A wait without a deadline returns when it is notified."""
     waiting = Waiting(bench.clock, None)
@@ -118,16 +128,6 @@ def takes_far_deadlines(bench: Bench) -> None:
         waiting = Waiting(bench.clock, deadline)
         waiting.let_go()
         waiting.end()
-
-
-@checks.add
-def releases_the_condition(bench: Bench) -> None:
-    """While it waits, others can have the condition."""
-    waiting = Waiting(bench.clock, bench.clock.monotonic() + HOUR)
-    with waiting.condition:
-        pass
-    waiting.let_go()
-    waiting.end()
 
 
 @checks.add
@@ -255,8 +255,13 @@ def check_clock(
         check_function("advance", advance, "a function that moves a clock, or None")
     patience = check_patience(patience)
 
+    names: list[str] = []
+    hint = "; if it does not move by itself, pass `advance`" if advance is None else ""
+
     def make_bench() -> ClockBench[C]:
-        return ClockBench(make_clock, advance)
+        bench = ClockBench(make_clock, advance)
+        names.append(type(bench.clock).__name__)
+        return bench
 
     def both() -> Iterator[Any]:
         yield from checks
@@ -264,4 +269,4 @@ def check_clock(
             yield from moved
 
     run_checks("the clock", prerequisites, make_bench, patience)
-    run_checks("the clock", both(), make_bench, patience)
+    run_checks(names[0], both(), make_bench, patience, hint)

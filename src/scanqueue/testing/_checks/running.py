@@ -39,21 +39,32 @@ class ConformanceError(AssertionError):
     """What was checked does not keep all promises of its protocol.
 
     Attributes:
-        subject: What was checked.
+        subject: What was checked: the name of its class, or of the function that it is; "the store"
+            or "the clock" where none could be made.
         broken: Every promise that it breaks, in the order of the checks.
         checked: How many promises were checked.
+        unchecked: How many were not, since too many checks before them hung.
     """
 
-    def __init__(self, subject: str, broken: tuple[BrokenPromise, ...], checked: int) -> None:
-        super().__init__(subject, broken, checked)
+    def __init__(
+        self,
+        subject: str,
+        broken: tuple[BrokenPromise, ...],
+        checked: int,
+        unchecked: int = 0,
+    ) -> None:
+        super().__init__(subject, broken, checked, unchecked)
         self.subject = subject
         self.broken = broken
         self.checked = checked
+        self.unchecked = unchecked
 
     def __str__(self) -> str:
         lines = [f"{self.subject} breaks {len(self.broken)} of {self.checked} promises:"]
         for one in self.broken:
             lines += [f"- {one.name}: {one.promise}", f"  But: {one.problem}"]
+        if self.unchecked:
+            lines.append(f"After two that hung, {self.unchecked} more were not checked.")
         return "\n".join(lines)
 
 
@@ -63,6 +74,9 @@ class Bench(Protocol):
     def clear(self) -> None:
         """Give up whatever the check has opened."""
 
+
+_HANGS = 2
+"""So many checks may hang before the rest is left out."""
 
 B = TypeVar("B", bound=Bench)
 C = TypeVar("C", bound=Bench)
@@ -146,28 +160,42 @@ def expect_raises(kind: type[BaseException], problem: str) -> Iterator[None]:
 
 
 def run_checks(
-    subject: str, checks: Iterable[Check[B]], make_bench: Callable[[], B], patience: float
+    subject: str,
+    checks: Iterable[Check[B]],
+    make_bench: Callable[[], B],
+    patience: float,
+    hint: str = "",
 ) -> None:
     """Run every check, each on a bench of its own, and say what is broken.
+
+    What hangs in one check hangs in most, and leaves a thread behind each time: after the second
+    one that does, the rest is not run.
 
     Args:
         subject: What is checked, for the message.
         checks: The checks.
         make_bench: Makes what one of them works on.
         patience: Real seconds that each may take.
+        hint: What to say of one that hangs.
 
     Raises:
         ConformanceError: Some of them failed.
     """
     checks = list(checks)
-    found = [_run(check, make_bench, patience) for check in checks]
-    broken = tuple(one for one in found if one is not None)
+    broken: list[BrokenPromise] = []
+    checked = 0
+    while checked < len(checks) and sum(one.error is None for one in broken) < _HANGS:
+        broken += _run(checks[checked], make_bench, patience, hint)
+        checked += 1
     if broken:
-        raise ConformanceError(subject, broken, len(checks)) from broken[0].error
+        unchecked = len(checks) - checked
+        raise ConformanceError(subject, tuple(broken), checked, unchecked) from broken[0].error
 
 
-def _run(check: Check[C], make_bench: Callable[[], C], patience: float) -> BrokenPromise | None:
-    """Run one check on a daemon thread, which is left behind if it hangs."""
+def _run(
+    check: Check[C], make_bench: Callable[[], C], patience: float, hint: str
+) -> list[BrokenPromise]:
+    """Run one check on a daemon thread, which is left behind if it hangs; return what is broken."""
     errors: list[BaseException] = []
 
     def run() -> None:
@@ -184,10 +212,14 @@ def _run(check: Check[C], make_bench: Callable[[], C], patience: float) -> Broke
     thread.start()
     thread.join(patience)
     if thread.is_alive():
-        problem = f"it had not come to an end after {patience:g} seconds"
-        return BrokenPromise(check.name, check.promise, problem)
-    if not errors:
-        return None
-    (error,) = errors
-    problem = str(error) if isinstance(error, Unkept) else f"it raised {describe_error(error)}"
-    return BrokenPromise(check.name, check.promise, problem, error)
+        problem = f"it had not come to an end after {patience:g} seconds{hint}"
+        return [BrokenPromise(check.name, check.promise, problem)]
+    return [
+        BrokenPromise(
+            check.name,
+            check.promise,
+            str(error) if isinstance(error, Unkept) else f"it raised {describe_error(error)}",
+            error,
+        )
+        for error in errors
+    ]

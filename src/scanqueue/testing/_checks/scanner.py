@@ -228,4 +228,5 @@ def check_scanner(
         *(scoped if scope is not None else ()),
         *(scoped_incremental if scope is not None and is_incremental else ()),
     ]
-    run_checks("the scanner", apply, lambda: bench, patience)
+    name = getattr(scanner, "__name__", type(scanner).__name__)
+    run_checks(name, apply, lambda: bench, patience)
