@@ -65,6 +65,20 @@ class PollsBackwards(PlainStore):
     poll_interval = -1.0
 
 
+@breaks("has-the-methods")
+class NeverPublishes(PlainStore):
+    """Takes for ever between two reports."""
+
+    progress_interval = float("inf")
+
+
+@breaks("has-the-methods")
+class SaysNoNumber(PlainStore):
+    """Says that it has an interval."""
+
+    progress_interval = True
+
+
 @breaks("opens")
 class CannotBeOpened(PlainStore):
     """Has no file."""

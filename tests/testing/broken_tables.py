@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import unicodedata
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone
 from uuid import UUID
 
 import attrs
@@ -16,6 +16,8 @@ from tests.testing.broken import Collection
 from tests.testing.plain_store import PlainStore
 
 EVER = datetime.min.replace(tzinfo=UTC)
+
+HEEDING_RANKS = ("sent-back-keeps-its-rank", "passes-over-taken-libraries", "limits")
 
 broken_tables: Collection[type[MemoryTable]] = Collection()
 breaks = broken_tables.breaks
@@ -198,6 +200,19 @@ class CutsMoments(AlteringTable):
             new.started_at = started.replace(microsecond=rounded)
 
 
+@breaks("keeps-moments")
+class TellsLocalTime(MemoryTable):
+    """Gives moments of this century in the zone of its session."""
+
+    def get(self, task_id: UUID) -> TaskRecord | None:
+        found = super().get(task_id)
+        if found is None or found.started_at is None or not 2000 < found.started_at.year < 9999:
+            return found
+        local = copy.copy(found)
+        local.started_at = found.started_at.astimezone(timezone(timedelta(hours=2)))
+        return local
+
+
 @breaks("tells-libraries-apart")
 class IgnoresCase(MemoryTable):
     """Takes "a" for "A"."""
@@ -265,6 +280,23 @@ class OrdersRanksAsTexts(MemoryTable):
     def pending(self, limit: int | None) -> list[TaskRecord]:
         found = super().pending(None)
         return sorted(found, key=lambda task: (-task.priority, str(task.rank)))[:limit]
+
+
+@breaks("lower-rank-first", "upgraded-moves-forward", *HEEDING_RANKS)
+class OrdersByMomentOfCreation(MemoryTable):
+    """Trusts the wall clock."""
+
+    def pending(self, limit: int | None) -> list[TaskRecord]:
+        found = super().pending(None)
+        return sorted(found, key=lambda task: (-task.priority, task.created_at))[:limit]
+
+
+@breaks("oldest-is-lowest-rank")
+class TakesTheEarliestForTheOldest(MemoryTable):
+    """Trusts the wall clock."""
+
+    def oldest_pending(self) -> TaskRecord | None:
+        return min(self.pending(None), key=lambda task: task.created_at, default=None)
 
 
 @breaks("upgraded-moves-forward", "replaces", "replace-compares")

@@ -172,6 +172,14 @@ def test_what_can_be_opened_again_must_say_how() -> None:
         check_store(lambda: SharedQueue().store())
 
 
+def test_a_store_that_is_opened_again_must_be_another_one() -> None:
+    """What one object remembers is no proof that its queue outlives it."""
+    with pytest.raises(ConformanceError, match="`reopen` gave back the store that it was given"):
+        check_store(
+            lambda: SharedQueue().store(DurableStore), reopen=lambda store: store, processes=False
+        )
+
+
 def test_patience_may_be_endless(tmp_path: Path) -> None:
     """Also that for forked children."""
     check_file(SharedFileStore, tmp_path, patience=inf)

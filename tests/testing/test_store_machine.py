@@ -93,6 +93,12 @@ def test_a_durable_store_without_a_way_to_open_it_again_is_refused() -> None:
         run(lambda: SharedQueue().store(DurableStore))
 
 
+def test_a_store_that_is_opened_again_must_be_another_one() -> None:
+    """What one object remembers is no proof that its queue outlives it."""
+    with pytest.raises(AssertionError, match="`reopen` gave back the store that it was given"):
+        run(lambda: SharedQueue().store(DurableStore), reopen=lambda store: store)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -222,6 +222,7 @@ class StoreMachine(RuleBasedStateMachine):
         reopen = type(self).reopen
         assert reopen is not None
         another = reopen(self.store)
+        expect(another is not self.store, "`reopen` gave back the store that it was given")
         self.store.close()
         self.store = self._open(another)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable
+from math import inf
 from typing import Any, Final, TypeVar
 
 from scanqueue._validate import wrong_value
@@ -57,7 +58,8 @@ def has_the_methods(bench: StoreBench[Any]) -> None:
     for name in ("progress_interval", "poll_interval"):
         value = getattr(store, name)
         is_none = value is None and name == "poll_interval"
-        is_seconds = isinstance(value, int | float) and value >= 0
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        is_seconds = is_number and 0 <= value < inf
         expect(is_none or is_seconds, f"`{name}` is {value!r}, which are no seconds")
 
 

@@ -7,6 +7,7 @@ from uuid import uuid4
 
 from scanqueue.protocols import TaskStore
 from scanqueue.testing._checks.processes import Child, Signal
+from scanqueue.testing._checks.running import expect
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -55,7 +56,9 @@ class StoreBench(Generic[S]):
     def another(self, store: S) -> S:
         """Return another store of the same queue, not open."""
         assert self._reopen is not None, "only durable and shared stores are asked for another"
-        return self._reopen(store)
+        another = self._reopen(store)
+        expect(another is not store, "`reopen` gave back the store that it was given, not another")
+        return another
 
     def opened(self, store: S, first_revision: int = FIRST_REVISION) -> S:
         """Open a store, for an owner of its own, and return it."""

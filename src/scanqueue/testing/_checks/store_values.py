@@ -99,7 +99,7 @@ def keeps_large_numbers(bench: Bench) -> None:
 
 @checks.add
 def keeps_moments(bench: Bench) -> None:
-    """Moments come back to the microsecond, from the year 1 to the year 9999, and aware."""
+    """Moments come back to the microsecond, from the year 1 to the year 9999, and in UTC."""
     moments = [
         datetime.min.replace(tzinfo=UTC),
         datetime(1969, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC),

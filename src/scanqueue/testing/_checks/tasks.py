@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from itertools import count as count_up
 from operator import attrgetter
 from typing import TYPE_CHECKING
 from uuid import uuid4
@@ -29,6 +30,10 @@ def minutes(count: float) -> timedelta:
     return timedelta(minutes=count)
 
 
+_submitted = count_up(1)
+"""Counts the tasks that were submitted, of whatever store."""
+
+
 def submit(
     table: TaskTable,
     library_id: LibraryId = "music",
@@ -37,6 +42,9 @@ def submit(
     rank: int | None = None,
 ) -> TaskRecord:
     """Insert a PENDING task.
+
+    By the wall clock, which somebody sets back all the time, each was created a second before the
+    last one: what is first goes by rank, and never by moments.
 
     Args:
         table: Where.
@@ -51,7 +59,7 @@ def submit(
         priority=priority,
         status=TaskStatus.PENDING,
         scope=WHOLE,
-        created_at=NOON,
+        created_at=NOON - timedelta(seconds=next(_submitted)),
         revision=revision,
         rank=revision if rank is None else rank,
     )
@@ -120,21 +128,26 @@ def end(
 
 
 def values_of(task: TaskRecord) -> tuple[object, ...]:
-    """Return all fields of a record, which has no equality of its own, and their types."""
+    """Return all fields of a record, which has no equality of its own, and their kinds."""
     values = _fields(task)
-    return *values, *map(type, values)
+    return *values, *map(_kind, values)
+
+
+def _kind(value: object) -> object:
+    """Return what must be the same of two values beside that they are equal."""
+    return value.utcoffset() if isinstance(value, datetime) else type(value)
 
 
 _fields = attrgetter(*(field.name for field in attrs.fields(TaskRecord)))
 
 
 def expect_same(found: TaskRecord | None, expected: TaskRecord, what: str) -> None:
-    """Raise if a record is not the one that was written, in every field and its type."""
+    """Raise if a record is not the one that was written, in every field and its type and zone."""
     if found is None:
         raise Unkept(f"{what} is not there")
     for field in attrs.fields(TaskRecord):
         value, written = getattr(found, field.name), getattr(expected, field.name)
-        if value != written or type(value) is not type(written):
+        if value != written or _kind(value) != _kind(written):
             raise Unkept(f"{field.name} of {what} is {value!r:.100}, not {written!r:.100}")
 
 
