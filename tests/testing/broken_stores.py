@@ -446,7 +446,7 @@ class WritesAtTheEnd(JSONStore):
 
 @breaks_files("drops-what-a-killed-process-began")
 class WritesAtOnce(JSONStore):
-    """Writes each change as it comes."""
+    """Writes what comes first as it comes."""
 
     @contextmanager
     def write(self, *, sync: bool = True) -> Iterator[JSONTable]:
@@ -458,7 +458,7 @@ class WritesAtOnce(JSONStore):
 
 
 class SavingTable(JSONTable):
-    """Has a task saved as soon as it is inserted."""
+    """Has the first task saved as soon as it is inserted."""
 
     def __init__(self, state: State, save: Callable[[], None]) -> None:
         super().__init__(state)
@@ -466,7 +466,8 @@ class SavingTable(JSONTable):
 
     def insert(self, task: TaskRecord) -> None:
         super().insert(task)
-        self._save()
+        if len(self.state.tasks) == 1:
+            self._save()
 
 
 # --- sharing ---

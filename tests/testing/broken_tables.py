@@ -17,7 +17,10 @@ from tests.testing.plain_store import PlainStore
 
 EVER = datetime.min.replace(tzinfo=UTC)
 
-HEEDING_RANKS = ("sent-back-keeps-its-rank", "passes-over-taken-libraries", "limits")
+HEEDING_RANKS = (
+    *("sent-back-keeps-its-rank", "passes-over-taken-libraries"),
+    *("limits", "gives-all-of-many"),
+)
 
 broken_tables: Collection[type[MemoryTable]] = Collection()
 breaks = broken_tables.breaks
@@ -326,12 +329,21 @@ class SendsToTheEnd(AlteringTable):
             new.rank = new.revision
 
 
-@breaks("passes-over-taken-libraries")
+@breaks("passes-over-taken-libraries", "passes-over-many-taken-libraries")
 class LooksAtTwo(MemoryTable):
     """Looks at the first two only."""
 
     def first_claimable(self) -> TaskRecord | None:
         free = [task for task in self.pending(2) if task.library_id not in self._slots]
+        return free[0] if free else None
+
+
+@breaks("passes-over-many-taken-libraries")
+class LooksAtAHundred(MemoryTable):
+    """Looks at one page only."""
+
+    def first_claimable(self) -> TaskRecord | None:
+        free = [task for task in self.pending(100) if task.library_id not in self._slots]
         return free[0] if free else None
 
 
@@ -351,6 +363,14 @@ class TakesTheFirstForTheOldest(MemoryTable):
     def oldest_pending(self) -> TaskRecord | None:
         waiting = self.pending(1)
         return waiting[0] if waiting else None
+
+
+@breaks("gives-all-of-many")
+class ListsAHundred(MemoryTable):
+    """Takes no limit for a page."""
+
+    def pending(self, limit: int | None) -> list[TaskRecord]:
+        return super().pending(100 if limit is None else limit)
 
 
 @breaks("limits")
@@ -375,7 +395,7 @@ class OrdersByMoment(MemoryTable):
         return sorted(found, key=lambda task: str(task.completed_at), reverse=True)[:limit]
 
 
-@breaks("ended-since", "ended-behind-a-clock-set-back", "limits")
+@breaks("ended-since", "ended-behind-a-clock-set-back", "limits", "gives-all-of-many")
 class LeavesOutTheMoment(MemoryTable):
     """Leaves out what ended at the very moment."""
 
@@ -399,6 +419,18 @@ class StopsAtTheFirst(MemoryTable):
                 break
             found.append(task)
         return found[:limit]
+
+
+@breaks("ended-behind-a-clock-set-back")
+class StopsAfterAHundred(MemoryTable):
+    """Stops where a hundred were too old."""
+
+    def ended(
+        self, since: datetime, limit: int | None, library_id: LibraryId | None
+    ) -> list[TaskRecord]:
+        found = super().ended(since, None, library_id)
+        latest = super().ended(EVER, 100 + len(found), library_id)
+        return [task for task in latest if task in found][:limit]
 
 
 @breaks("ended-of-a-library")
@@ -492,6 +524,14 @@ class DeletesTheMoment(MemoryTable):
             if moment == before:
                 self._delete(key)
         return deleted
+
+
+@breaks("deletes-what-ended-before")
+class DeletesAHundred(MemoryTable):
+    """Deletes in pages, and only one."""
+
+    def delete_ended(self, before: datetime, limit: int) -> int:
+        return super().delete_ended(before, min(limit, 100))
 
 
 @breaks("deletes-earliest-first")

@@ -139,9 +139,11 @@ def test_a_shared_store_that_is_broken_by_a_kill_is_found(
 
     def make_bench() -> StoreBench[SQLiteStore]:
         kind = broken.what
-        return StoreBench(lambda: kind(tmp_path / "1"), lambda store: kind(store.path), HASTE)
+        return StoreBench(
+            lambda: kind(tmp_path / f"{uuid4()}"), lambda store: kind(store.path), PATIENCE
+        )
 
-    assert_found(broken, lambda: run_checks("it", store_sharing.kills, make_bench, HASTE))
+    assert_found(broken, lambda: run_checks("it", store_sharing.kills, make_bench, PATIENCE))
 
 
 @pytest.mark.parametrize("broken", broken_writers.params())
@@ -149,7 +151,7 @@ def test_a_shared_store_that_is_broken_between_processes_is_found(
     broken: Broken[type[SharedFileStore]], tmp_path: Path
 ) -> None:
     """Where one of them writes while another one does."""
-    assert_found(broken, lambda: check_file(broken.what, tmp_path, patience=HASTE))
+    assert_found(broken, lambda: check_file(broken.what, tmp_path, patience=2 * HASTE))
 
 
 def test_every_promise_is_broken_once() -> None:

@@ -29,11 +29,11 @@ class Signal:
         """Say it."""
         os.write(self._says, b"!")
 
-    def wait(self, seconds: float) -> bool:
+    def wait(self, seconds: float | None) -> bool:
         """Wait until it is said, at most so long; return whether it was.
 
         Args:
-            seconds: How long, in real time.
+            seconds: How long, in real time; None: until the child that waits is killed.
         """
         return bool(select.select([self._hears], [], [], seconds)[0])
 

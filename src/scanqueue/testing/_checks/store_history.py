@@ -8,7 +8,16 @@ from scanqueue.models import TaskPriority, TaskStatus
 from scanqueue.records import Counts
 from scanqueue.testing._checks.running import Checks, expect, expect_equal
 from scanqueue.testing._checks.store_bench import StoreBench, count, look
-from scanqueue.testing._checks.tasks import NOON, change, claim, end, expect_tasks, minutes, submit
+from scanqueue.testing._checks.tasks import (
+    MANY,
+    NOON,
+    change,
+    claim,
+    end,
+    expect_tasks,
+    minutes,
+    submit,
+)
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -69,7 +78,7 @@ def ended_since(bench: Bench) -> None:
 def ended_behind_a_clock_set_back(bench: Bench) -> None:
     """`ended` finds what ended in its window also behind later ends with earlier moments."""
     store = bench.store()
-    _end_at(store, 10, 30, 0, -50)
+    _end_at(store, 10, 30, 0, *[-50] * MANY)
     expect_equal(_ended(store, NOON + minutes(5)), [1, 0], "`ended` gives")
     expect_equal(_ended(store, NOON + minutes(30)), [1], "`ended` gives")
     with store.read() as view:
@@ -143,12 +152,13 @@ def changed_has_the_latest_state(bench: Bench) -> None:
 
 @checks.add
 def changed_remembers(bench: Bench) -> None:
-    """`changed` is right after a thousand changes of a few tasks."""
+    """`changed` is right after a thousand changes of a few tasks, and thousands of revisions."""
     store = bench.store()
     with store.write() as table:
         tasks = [submit(table, number) for number in range(4)]
         quiet = tasks.pop(0)
         for number in range(1200):
+            table.next_revision()
             tasks.append(change(table, tasks.pop(0)))
             if number % 97 == 0:
                 expect_tasks(table.changed(0, None), [quiet, *tasks], "`changed` from the start")
@@ -219,14 +229,15 @@ def counts_since(bench: Bench) -> None:
 
 @checks.add
 def deletes_what_ended_before(bench: Bench) -> None:
-    """`delete_ended` deletes what ended before a moment, nothing that ended at it or later."""
+    """`delete_ended` deletes all that ended before a moment, nothing that ended at it or later."""
     store = bench.store()
-    _end_at(store, 0, 1, 2)
+    _end_at(store, *[0] * MANY, 1, 2)
     with store.write() as table:
         submit(table, "pending")
         claim(table, submit(table, "running"))
-        table.delete_ended(NOON + minutes(1), 10)
-    expect_equal(_ended(store), [2, 1], "`ended` gives")
+        deleted = table.delete_ended(NOON + minutes(1), 10 * MANY)
+    expect_equal(deleted, MANY, "`delete_ended` returned")
+    expect_equal(_ended(store), [MANY + 1, MANY], "`ended` gives")
     found = count(store)
     expect_equal((found.pending, found.running), (1, 1), "pending and running are")
 

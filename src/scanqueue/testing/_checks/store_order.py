@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from scanqueue.models import TaskPriority, TaskStatus
 from scanqueue.testing._checks.running import Checks, expect_equal
 from scanqueue.testing._checks.store_bench import StoreBench, look
-from scanqueue.testing._checks.tasks import NOON, change, claim, end, expect_tasks, submit
+from scanqueue.testing._checks.tasks import MANY, NOON, change, claim, end, expect_tasks, submit
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -124,6 +124,18 @@ def passes_over_taken_libraries(bench: Bench) -> None:
 
 
 @checks.add
+def passes_over_many_taken_libraries(bench: Bench) -> None:
+    """`first_claimable` finds the one task that can be claimed behind a hundred that cannot."""
+    store = bench.store()
+    with store.write() as table:
+        for number in range(MANY):
+            claim(table, submit(table, number))
+            submit(table, number, HIGH)
+        submit(table, "free", LOW)
+    expect_equal(look(store, _first), "free", f"behind {MANY}, `first_claimable` gives")
+
+
+@checks.add
 def nothing_claimable_is_none(bench: Bench) -> None:
     """`first_claimable` is None while the slots of all pending tasks are held."""
     store = bench.store()
@@ -151,6 +163,19 @@ def oldest_is_lowest_rank(bench: Bench) -> None:
     with store.write() as table:
         claim(table, oldest)
     expect_equal(_oldest(store), "urgent", "`oldest_pending` gives")
+
+
+@checks.add
+def gives_all_of_many(bench: Bench) -> None:
+    """Without a limit, `pending`, `ended` and `changed` give more than a hundred tasks, too."""
+    store = bench.store()
+    with store.write() as table:
+        ended = [end(table, submit(table, number)) for number in range(MANY)]
+        pending = [submit(table, number) for number in range(MANY)]
+    with store.read() as view:
+        expect_tasks(view.pending(None), pending, "`pending`")
+        expect_tasks(view.ended(NOON, None, None), ended[::-1], "`ended`")
+        expect_tasks(view.changed(0, None), ended + pending, "`changed`")
 
 
 @checks.add

@@ -131,11 +131,11 @@ def writes_of_processes_are_serial(bench: Bench) -> None:
 
     def hold() -> None:  # pragma: no cover - in forked children only
         inside.give()
-        leave.wait(bench.patience)
+        leave.wait(None)
 
     def write() -> None:  # pragma: no cover - in forked children only
         mine = bench.opened(bench.another(store))
-        begin.wait(bench.patience)
+        begin.wait(None)
         add_one(mine, hold)
 
     child = bench.fork(write)

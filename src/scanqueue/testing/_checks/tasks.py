@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 WHOLE = ScanScope()
 NOON = datetime(2000, 1, 1, 12, tzinfo=UTC)
+MANY = 150
+"""So many tasks do not go on one page."""
 
 
 def minutes(count: float) -> timedelta:
