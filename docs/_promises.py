@@ -27,7 +27,7 @@ forked where the system can."""
 _SUBJECTS: Final = {
     "store": ("Stores", _STORES),
     "clock": ("Clocks", "The last two concern clocks that are moved by hand."),
-    "scanner": ("Scanners", "The last four concern scanners of which their author says so."),
+    "scanner": ("Scanners", "The last six concern scanners of which their author says so."),
 }
 
 

@@ -87,12 +87,14 @@ def media(tmp_path: Path) -> Iterator[Media]:
 def test_it_keeps_all_promises_of_a_scanner(media: Media) -> None:
     """Those of one that remembers what it found, and heeds scopes, too."""
     away = media.catalogue.add_library(media.folder / "not mounted")
+    albums = media.catalogue.add_library(media.folder / "albums")
     check_scanner(
         MediaScanner(media.catalogue),
         media.library.id,
         unavailable_id=away.id,
         scope=ScanScope(paths=["albums"]),
         is_incremental=True,
+        other_id=albums.id,
     )
 
 

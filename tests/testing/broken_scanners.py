@@ -90,7 +90,7 @@ class RaisesWhenCancelled(GoodScanner):
             raise OSError("interrupted") from error
 
 
-@breaks("stops-when-cancelled", "lets-a-cancel-through")
+@breaks("stops-when-cancelled", "lets-a-cancel-through", "stops-on-the-way")
 class HangsWhenCancelled(GoodScanner):
     """Waits for a thread that was asked to stop, and does not."""
 
@@ -103,7 +103,7 @@ class HangsWhenCancelled(GoodScanner):
                 return
 
 
-@breaks("stops-on-the-way")
+@breaks("stops-on-the-way", "looks-for-a-cancel")
 class LooksAtTheStart(GoodScanner):
     """Asks once, before it begins."""
 
@@ -111,6 +111,25 @@ class LooksAtTheStart(GoodScanner):
         context.raise_if_cancelled()
         for _ in files:
             context.advance()
+
+
+@breaks("looks-for-a-cancel")
+class LooksAtTheStartInSilence(GoodScanner):
+    """Asks once, before it begins, and says how much it was when all is done."""
+
+    def read(self, files: list[str], context: ScanContext) -> None:
+        context.raise_if_cancelled()
+        context.report(len(files))
+
+
+@breaks("stops-on-the-way")
+class IgnoresTheAnswer(GoodScanner):
+    """Asks before each file, and goes on; says how much it was when all is done."""
+
+    def read(self, files: list[str], context: ScanContext) -> None:
+        for _ in files:
+            _ = context.cancelled
+        context.report(len(files))
 
 
 @breaks("lets-a-cancel-through", "stops-on-the-way")
@@ -143,6 +162,25 @@ class StopsShort(GoodScanner):
         for number in range(len(files)):
             context.report(number, len(files))
             context.raise_if_cancelled()
+
+
+@breaks("scans-deep")
+class KnowsNoDeepScan(GoodScanner):
+    """Has left it for later."""
+
+    def read(self, files: list[str], context: ScanContext) -> None:
+        if context.scope.deep:
+            raise NotImplementedError("deep")
+        super().read(files, context)
+
+
+@breaks("scans-deep")
+class HasNothingToSayOfDeepScans(GoodScanner):
+    """Returns None from one."""
+
+    def scan(self, library_id: LibraryId, context: ScanContext) -> TaskResult:
+        result = super().scan(library_id, context)
+        return None if context.scope.deep else result  # type: ignore[return-value]
 
 
 @breaks("leaves-no-thread")
@@ -179,6 +217,41 @@ class ForgetsWhatItFound(GoodScanner):
     def scan(self, library_id: LibraryId, context: ScanContext) -> TaskResult:
         self.known.clear()
         return super().scan(library_id, context)
+
+
+@breaks("finds-nothing-new")
+class ForgetsForDeepScans(GoodScanner):
+    """Finds everything anew, where it is to read it again."""
+
+    def scan(self, library_id: LibraryId, context: ScanContext) -> TaskResult:
+        if context.scope.deep:
+            self.known.clear()
+        return super().scan(library_id, context)
+
+
+@breaks("forgets-nothing-when-cancelled")
+class ForgetsWhatItDidNotComeTo(GoodScanner):
+    """Keeps what it has read, also where it was asked to stop."""
+
+    def read(self, files: list[str], context: ScanContext) -> None:
+        seen = set()
+        try:
+            for file in context.track(files):
+                seen.add(file)
+        except ScanCancelled:
+            self.known[context.library_id] = seen
+            raise
+
+
+@breaks("keeps-scans-apart")
+class CountsForAll(GoodScanner):
+    """Has one number for all its scans."""
+
+    def scan(self, library_id: LibraryId, context: ScanContext) -> TaskResult:
+        self.count = 0
+        for _ in context.track(self.files(library_id, context)):
+            self.count += 1
+        return TaskResult(updated_count=self.count)
 
 
 @breaks("keeps-to-the-scope")

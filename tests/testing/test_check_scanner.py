@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -29,6 +30,7 @@ def check_all(scanner: Scanner) -> None:
         unavailable_id="away",
         scope=ScanScope(paths=["b"]),
         is_incremental=True,
+        other_id="films",
         patience=HASTE,
     )
 
@@ -36,6 +38,47 @@ def check_all(scanner: Scanner) -> None:
 def test_a_good_scanner_keeps_all_promises() -> None:
     """Whatever its author says of it."""
     check_all(GoodScanner())
+
+
+def test_a_scanner_that_scans_one_library_at_a_time_keeps_all_promises() -> None:
+    """The scan of another one waits."""
+
+    class Waits(GoodScanner):
+        def __init__(self) -> None:
+            super().__init__()
+            self.lock = threading.Lock()
+
+        def scan(self, library_id: LibraryId, context: ScanContext) -> TaskResult:
+            with self.lock:
+                return super().scan(library_id, context)
+
+    check_scanner(Waits(), "music", other_id="films")
+
+
+def test_a_scanner_that_asks_at_its_end_keeps_all_promises() -> None:
+    """Whether it came to that end, or was told to stop before."""
+
+    def scan(library_id: LibraryId, context: ScanContext) -> TaskResult:
+        files = range(9)
+        try:
+            for _ in context.track(files):
+                pass
+        finally:
+            if not context.cancelled:
+                context.report(len(files), len(files), "done")
+        return TaskResult(added_count=len(files))
+
+    check_scanner(scan, "music")
+
+
+def test_a_scanner_that_reports_nothing_keeps_all_promises() -> None:
+    """It is not known when it is under way, so none is begun beside it."""
+
+    def scan(library_id: LibraryId, context: ScanContext) -> TaskResult:
+        context.raise_if_cancelled()
+        return TaskResult(added_count=2)
+
+    check_scanner(scan, "music", other_id="films")
 
 
 def test_a_function_is_a_scanner() -> None:
@@ -136,11 +179,15 @@ def test_every_promise_is_broken_once() -> None:
     [
         (7, {}, TypeError, "scanner must be an object with a scan"),
         (GoodScanner(), {"scope": "b"}, TypeError, "scope must be a ScanScope"),
+        (GoodScanner(), {"is_incremental": "no"}, TypeError, "is_incremental must be a bool"),
         (GoodScanner(), {"patience": -1}, ValueError, "patience must be a number of seconds"),
         (GoodScanner(), {"patience": 0}, ValueError, "patience must be a number of seconds above"),
         (GoodScanner(), {"library_id": None}, TypeError, "library_id must be an int or a str"),
         (GoodScanner(), {"library_id": True}, TypeError, "library_id must be an int or a str"),
         (GoodScanner(), {"library_id": ""}, ValueError, "library_id must be a str of 1 to 255"),
+        (GoodScanner(), {"other_id": None, "library_id": b""}, TypeError, "library_id must be"),
+        (GoodScanner(), {"other_id": ""}, ValueError, "other_id must be a str of 1 to 255"),
+        (GoodScanner(), {"other_id": "music"}, ValueError, "other_id must be another id than"),
         (GoodScanner(), {"unavailable_id": b""}, TypeError, "unavailable_id must be an int or a"),
         (GoodScanner(), {"unavailable_id": 2**63}, ValueError, "unavailable_id must be an int wi"),
     ],

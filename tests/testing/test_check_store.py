@@ -194,6 +194,7 @@ def test_patience_may_be_endless(tmp_path: Path) -> None:
         ({"make_store": None}, TypeError, "make_store must be a function"),
         ({"make_store": MemoryStore, "reopen": 5}, TypeError, "reopen must be a function"),
         ({"make_store": MemoryStore, "patience": "10"}, TypeError, "patience must be a number"),
+        ({"make_store": MemoryStore, "processes": 0}, TypeError, "processes must be a bool"),
         ({"make_store": MemoryStore, "patience": -1}, ValueError, "patience must be a number"),
         ({"make_store": MemoryStore, "patience": 0}, ValueError, "seconds above 0"),
     ],

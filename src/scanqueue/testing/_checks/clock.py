@@ -243,7 +243,7 @@ def check_clock(
         make_clock: Makes the clock, each time it is called.
         advance: Moves a clock that it is given by so many seconds; None: the clock moves by
             itself, as real time does.
-        patience: Real seconds that one check may take.
+        patience: Real seconds that one check may take; a day at most.
 
     Raises:
         ConformanceError: It breaks some promises; all of them are named.

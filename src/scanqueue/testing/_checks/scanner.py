@@ -12,22 +12,30 @@ from scanqueue import _sync
 from scanqueue._runner import ScanFunction, as_function
 from scanqueue._scope import WHOLE_LIBRARY
 from scanqueue._text import describe_error
-from scanqueue._validate import check_instance, check_library_id
+from scanqueue._validate import check_bool, check_instance, check_library_id, wrong_value
 from scanqueue.errors import LibraryUnavailable, ScanCancelled
 from scanqueue.models import LibraryId, ScanScope, TaskResult
 from scanqueue.protocols import ScanContext, Scanner
 from scanqueue.testing._checks.arguments import check_patience
-from scanqueue.testing._checks.running import Check, Checks, Unkept, expect, run_checks
+from scanqueue.testing._checks.running import (
+    Check,
+    Checks,
+    Unkept,
+    expect,
+    expect_equal,
+    run_checks,
+)
 from scanqueue.testing._checks.scan import Scan
-from scanqueue.testing._checks.threads import MOMENT
+from scanqueue.testing._checks.threads import MOMENT, Aside
 from scanqueue.testing._clock import PATIENCE
 
 __all__ = ["check_scanner"]
 
 _ENDING: Final = 20 * MOMENT
 """Seconds that a thread which is about to end may take."""
+_DEEP: Final = ScanScope(deep=True)
 _FEW: Final = 3
-"""A scan that reports no more often has no way on which it could be asked to stop."""
+"""A scan that reports, asks or counts no more often has no way on which it could stop."""
 
 
 @attrs.frozen
@@ -38,10 +46,30 @@ class ScannerBench:
     library_id: LibraryId
     unavailable: LibraryId | None
     scope: ScanScope | None
+    other: LibraryId | None
 
-    def run(self, scope: ScanScope = WHOLE_LIBRARY, *, cancel_at: int | None = None) -> Scan:
+    def run(
+        self,
+        scope: ScanScope = WHOLE_LIBRARY,
+        *,
+        cancel_at: int | None = None,
+        cancel_at_look: int | None = None,
+        meanwhile: Callable[[], object] | None = None,
+    ) -> Scan:
         """Run a scan of the library."""
-        return Scan(self.scan, self.library_id, scope, cancel_at)
+        return Scan(
+            self.scan,
+            self.library_id,
+            scope,
+            cancel_at=cancel_at,
+            cancel_at_look=cancel_at_look,
+            meanwhile=meanwhile,
+        )
+
+    def run_other(self) -> Scan:
+        """Run a scan of the other library."""
+        assert self.other is not None
+        return Scan(self.scan, self.other, WHOLE_LIBRARY)
 
     def clear(self) -> None:
         """Do nothing: the scanner is its author's."""
@@ -52,10 +80,11 @@ unavailable: Final[Checks[ScannerBench]] = Checks()
 incremental: Final[Checks[ScannerBench]] = Checks()
 scoped: Final[Checks[ScannerBench]] = Checks()
 scoped_incremental: Final[Checks[ScannerBench]] = Checks()
+several: Final[Checks[ScannerBench]] = Checks()
 
 
-# Only the first check judges how a scan of a library that is there ends: what it finds, the others
-# need not say again.
+# Only the first check judges how a plain scan of a library that is there ends: what it finds, the
+# others need not say again.
 
 
 @checks.add
@@ -71,9 +100,13 @@ def returns_a_result(bench: ScannerBench) -> None:
 
 @checks.add
 def looks_for_a_cancel(bench: ScannerBench) -> None:
-    """A scan asks its context whether to stop: it could not be cancelled otherwise."""
+    """A scan asks its context whether to stop, and not only once: it may be cancelled later."""
+    scan = bench.run()
     asks = "`cancelled`, `raise_if_cancelled`, `track` or `sleep`"
-    expect(bench.run().context.looks > 0, f"it used none of {asks}")
+    expect(scan.context.looks > 0, f"it used none of {asks}")
+    is_long = scan.counted > _FEW
+    once = f"for {scan.counted} items, it asked once: do not check it with one batch only"
+    expect(scan.context.looks > 1 or not is_long, once)
 
 
 @checks.add
@@ -87,11 +120,15 @@ def stops_when_cancelled(bench: ScannerBench) -> None:
 
 @checks.add
 def stops_on_the_way(bench: ScannerBench) -> None:
-    """A scan that is asked to stop at its first report counts fewer items than a whole one."""
-    whole, stopped = bench.run(), bench.run(cancel_at=1)
-    counts = [scan.reports[-1].scanned_paths for scan in (stopped, whole)]
-    has_a_way = counts[1] > 1 and len(whole.reports) > _FEW
-    expect(counts[0] < counts[1] or not has_a_way, f"asked to stop, it counted {counts[0]} items")
+    """A scan that is asked to stop on its way counts fewer items than a whole one."""
+    whole = bench.run()
+    for steps, items, stopped, when in (
+        (len(whole.reports), 1, bench.run(cancel_at=1), "at its first report"),
+        (whole.context.looks, _FEW, bench.run(cancel_at_look=2), "when it asked the second time"),
+    ):
+        has_a_way = steps > _FEW and whole.counted > items
+        is_less = stopped.counted < whole.counted
+        expect(is_less or not has_a_way, f"told so {when}, it counted {stopped.counted} items")
 
 
 @checks.add
@@ -121,6 +158,16 @@ def finishes_at_the_total(bench: ScannerBench) -> None:
 
 
 @checks.add
+def scans_deep(bench: ScannerBench) -> None:
+    """A scan that is to read everything again (`deep`) ends as any other does."""
+    plain, deep = bench.run(), bench.run(_DEEP)
+    if isinstance(plain.returned, TaskResult):
+        if deep.raised is not None:
+            raise Unkept(f"it raised {describe_error(deep.raised)}") from deep.raised
+        expect(isinstance(deep.returned, TaskResult), f"it returned {deep.returned!r:.100}")
+
+
+@checks.add
 def leaves_no_thread(bench: ScannerBench) -> None:
     """A scan that has returned leaves no thread behind; what the first one set up may stay."""
     bench.run()
@@ -146,15 +193,34 @@ def raises_when_unavailable(bench: ScannerBench) -> None:
 
 @incremental.add
 def finds_nothing_new(bench: ScannerBench) -> None:
-    """A second scan of a library that has not changed adds and removes nothing."""
+    """A second scan of a library that has not changed, deep or not, adds and removes nothing."""
     bench.run()
     _expect_nothing_new(bench.run(), "the second scan")
+    _expect_nothing_new(bench.run(_DEEP), "a deep scan after it")
+
+
+@incremental.add
+def forgets_nothing_when_cancelled(bench: ScannerBench) -> None:
+    """A scan that is cancelled does not take for gone what it has not come to."""
+    for cancel_at in (1, 2):
+        bench.run()
+        before = bench.run()
+        stopped = bench.run(cancel_at=cancel_at)
+        after = bench.run()
+        if _news(before) == (0, 0):  # or it remembers nothing anyway, which another check finds
+            _expect_nothing_new(stopped, "the scan that was asked to stop")
+            _expect_nothing_new(after, "a scan after one that was asked to stop")
+
+
+def _news(scan: Scan) -> tuple[int, int]:
+    """Return how many items a scan added and removed."""
+    result = scan.returned
+    return (result.added_count, result.removed_count) if isinstance(result, TaskResult) else (0, 0)
 
 
 def _expect_nothing_new(scan: Scan, what: str) -> None:
-    if isinstance(scan.returned, TaskResult):
-        found = scan.returned.added_count, scan.returned.removed_count
-        expect(found == (0, 0), f"{what} added {found[0]} and removed {found[1]}")
+    added, removed = _news(scan)
+    expect((added, removed) == (0, 0), f"{what} added {added} and removed {removed}")
 
 
 @scoped.add
@@ -176,6 +242,31 @@ def removes_nothing_out_of_scope(bench: ScannerBench) -> None:
     _expect_nothing_new(bench.run(), "a scan of all after it")
 
 
+@several.add
+def keeps_scans_apart(bench: ScannerBench) -> None:
+    """Scans of two libraries at a time count and find what each of them does alone."""
+    bench.run()
+    bench.run_other()
+    alone = bench.run(), bench.run_other()  # where nothing is new to one that remembers
+    begun: list[Aside[Scan]] = []
+
+    def scan_other() -> None:
+        begun.append(Aside(bench.run_other))
+        begun[0].ends_within(_ENDING)  # or waits for this one
+
+    first = bench.run(meanwhile=scan_other)
+    for other in begun:
+        for which, found, expected in zip(
+            ("one", "other"), (first, other.result()), alone, strict=True
+        ):
+            expect_equal(_outcome(found), _outcome(expected), f"of the {which}, it counted")
+
+
+def _outcome(scan: Scan) -> tuple[int, object]:
+    raised = scan.raised and describe_error(scan.raised)
+    return scan.reports[-1].scanned_paths, scan.returned or raised
+
+
 def check_scanner(
     scanner: Scanner | Callable[[LibraryId, ScanContext], TaskResult],
     library_id: LibraryId,
@@ -183,6 +274,7 @@ def check_scanner(
     unavailable_id: LibraryId | None = None,
     scope: ScanScope | None = None,
     is_incremental: bool = False,
+    other_id: LibraryId | None = None,
     patience: float = PATIENCE,
 ) -> None:
     """Check that a scanner keeps every promise of `Scanner`, by running it.
@@ -193,7 +285,7 @@ def check_scanner(
     ...     return TaskResult(added_count=len(list(context.track(files))))
     >>> check_scanner(scan, "music")
 
-    Its scans get contexts as the queue gives them, and run one after the other, some twenty of
+    Its scans get contexts as the queue gives them, and run one after the other, some thirty of
     them, on threads of their own. Some are cancelled.
 
     Args:
@@ -205,28 +297,37 @@ def check_scanner(
             scanner heeds scopes. Of a scanner that counts only what has changed it tells nothing.
         is_incremental: Whether it remembers what it has found, so that a second scan of what has
             not changed adds and removes nothing.
-        patience: Real seconds that one check may take, with up to three scans.
+        other_id: Another library that it can scan at the same time, as a queue with two workers
+            has it do.
+        patience: Real seconds that one check may take, with up to six scans; a day at most.
 
     Raises:
         ConformanceError: It breaks some promises; all of them are named.
         TypeError: The scanner is none, an id is neither an int nor a str, `scope` is no
-            `ScanScope`, or `patience` is not a number.
-        ValueError: An id is one that the queue refuses, or `patience` is 0, negative or NaN.
+            `ScanScope`, `is_incremental` no bool, or `patience` no number.
+        ValueError: An id is one that the queue refuses, `other_id` is `library_id`, or `patience`
+            is 0, negative or NaN.
     """
     scan = as_function(scanner)
     library_id = check_library_id(library_id)
     if unavailable_id is not None:
         unavailable_id = check_library_id(unavailable_id, "unavailable_id")
+    if other_id is not None:
+        other_id = check_library_id(other_id, "other_id")
+        if other_id == library_id and type(other_id) is type(library_id):
+            wrong_value("other_id", other_id, "another id than library_id")
     if scope is not None:
         check_instance("scope", scope, ScanScope)
+    is_incremental = check_bool("is_incremental", is_incremental)
     patience = check_patience(patience)
-    bench = ScannerBench(scan, library_id, unavailable_id, scope)
+    bench = ScannerBench(scan, library_id, unavailable_id, scope, other_id)
     apply: list[Check[ScannerBench]] = [
         *checks,
         *(unavailable if unavailable_id is not None else ()),
         *(incremental if is_incremental else ()),
         *(scoped if scope is not None else ()),
         *(scoped_incremental if scope is not None and is_incremental else ()),
+        *(several if other_id is not None else ()),
     ]
     name = getattr(scanner, "__name__", type(scanner).__name__)
     run_checks(name, apply, lambda: bench, patience)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from math import inf
 from typing import Any, Final, TypeVar
 
-from scanqueue._validate import wrong_value
+from scanqueue._validate import check_bool, wrong_value
 from scanqueue.protocols import TaskStore, TaskTable, TaskView
 from scanqueue.testing._checks import (
     store_forks,
@@ -103,17 +103,19 @@ def check_store(
             open, or have been closed.
         processes: Whether forked children are to be tried. False is for a fake whose "file" is a
             dict of this process.
-        patience: Real seconds that one check may take.
+        patience: Real seconds that one check may take; a day at most.
 
     Raises:
         ConformanceError: It breaks some promises; all of them are named.
-        TypeError: `make_store` or `reopen` is not a function, or `patience` is not a number.
+        TypeError: `make_store` or `reopen` is no function, `processes` no bool, or `patience` no
+            number.
         ValueError: The store is durable or shared, and there is no `reopen`; or `patience` is 0,
             negative or NaN.
     """
     check_function("make_store", make_store, MAKES)
     if reopen is not None:
         check_function("reopen", reopen, REOPENS)
+    processes = check_bool("processes", processes)
     patience = check_patience(patience)
     samples: list[S] = []
 
