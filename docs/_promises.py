@@ -24,9 +24,11 @@ made from the checks, and a test checks that it is current.
 _STORES: Final = """\
 What asks for restarts concerns durable stores, what asks for others shared ones. Children are
 forked where the system can."""
+_CLOCKS: Final = """\
+`keeps-time` concerns clocks that move by themselves, the last two those that are moved by hand."""
 _SUBJECTS: Final = {
     "store": ("Stores", _STORES),
-    "clock": ("Clocks", "The last two concern clocks that are moved by hand."),
+    "clock": ("Clocks", _CLOCKS),
     "scanner": ("Scanners", "The last six concern scanners of which their author says so."),
 }
 

@@ -177,7 +177,72 @@ class LosesNotifications(SystemClock):
         super().wait_until(condition, deadline)
 
 
+@breaks("does-not-spin")
+class SpinsForFarDeadlines(SystemClock):
+    """Looks all the time where the deadline is not near."""
+
+    def wait_until(self, condition: Condition, deadline: float | None) -> None:
+        is_far = deadline is not None and deadline > time.monotonic() + 1
+        super().wait_until(condition, time.monotonic() if is_far else deadline)
+
+
+@breaks("keeps-time")
+class CountsMilliseconds(SystemClock):
+    """Has a thousand of them in a second."""
+
+    def monotonic(self) -> float:
+        return time.monotonic() * 1000
+
+    def wait_until(self, condition: Condition, deadline: float | None) -> None:
+        super().wait_until(condition, deadline and deadline / 1000)
+
+
+@breaks("keeps-time")
+class StandsStill(SystemClock):
+    """Knows when it was made."""
+
+    def __init__(self) -> None:
+        self._start = super().now()
+
+    def now(self) -> datetime:
+        return self._start
+
+
 # --- clocks that are moved by hand ---
+
+
+@breaks_fake("moves")
+class DropsFractions(FakeClock):
+    """Moves by whole seconds."""
+
+    def advance(self, seconds: float) -> None:
+        super().advance(int(seconds))
+
+
+@breaks_fake("moves")
+class MovesTwice(FakeClock):
+    """Its wall clock moves by what it is moved, and by what `monotonic` is."""
+
+    def now(self) -> datetime:
+        return super().now() + timedelta(seconds=self.monotonic())
+
+
+@breaks_fake("many-threads-wait", "returns-by-the-deadline")
+class WakesOneCondition(FakeClock):
+    """Remembers who came last."""
+
+    last: Condition | None = None
+
+    def advance(self, seconds: float) -> None:
+        super().advance(seconds)
+        if self.last is not None:
+            with self.last:
+                self.last.notify_all()
+
+    def wait_until(self, condition: Condition, deadline: float | None) -> None:
+        self.last = condition
+        if deadline is None or deadline > self.monotonic():
+            condition.wait()
 
 
 @breaks_fake("moves")

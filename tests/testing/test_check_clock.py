@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from math import inf
 from typing import Any
 
@@ -17,6 +18,28 @@ from tests.testing.broken_clocks import broken_clocks, broken_fake_clocks
 
 HASTE = 1.0
 """Seconds that a check of a broken clock may hang."""
+
+
+def move(clock: FakeClock, seconds: float) -> None:
+    """Move a clock, as its class does."""
+    clock.advance(seconds)
+
+
+class KnowsSeconds(SystemClock):
+    """Tells the moment to the second, and is asked some times in each."""
+
+    def __init__(self) -> None:
+        self._asked = 0
+
+    def now(self) -> datetime:
+        """Return the moment."""
+        self._asked += 1
+        return datetime(2000, 1, 1, tzinfo=UTC) + timedelta(seconds=self._asked // 3)
+
+
+def test_a_coarse_clock_keeps_all_promises() -> None:
+    """The moment is for the record only."""
+    check_clock(KnowsSeconds)
 
 
 def test_the_clock_of_the_system_keeps_all_promises() -> None:
@@ -35,7 +58,7 @@ def verdicts() -> Iterator[dict[int, Future[None]]]:
     with ThreadPoolExecutor(8) as pool:
         yield {
             id(broken): pool.submit(check_clock, broken.what, advance=advance, patience=HASTE)
-            for clocks, advance in ((broken_clocks, None), (broken_fake_clocks, FakeClock.advance))
+            for clocks, advance in ((broken_clocks, None), (broken_fake_clocks, move))
             for broken in clocks
         }
 

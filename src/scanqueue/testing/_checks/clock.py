@@ -23,6 +23,10 @@ C = TypeVar("C", bound=Clock)
 
 _THREADS: Final = 4
 _READS: Final = 500
+_TICK: Final = 1.5
+"""Seconds of the system, in which every clock moves."""
+_EXACT: Final = 0.001
+"""Seconds that do not matter."""
 _MANY: Final = 100
 """How often a wait may return early in a moment, at most."""
 
@@ -31,6 +35,8 @@ Bench = ClockBench[Any]
 
 prerequisites: Final[Checks[Bench]] = Checks()
 checks: Final[Checks[Bench]] = Checks()
+unmoved: Final[Checks[Bench]] = Checks()
+"""Of clocks that move by themselves."""
 moved: Final[Checks[Bench]] = Checks()
 """Of clocks that are moved by hand."""
 
@@ -161,11 +167,14 @@ def holds_the_condition_on_return(bench: Bench) -> None:
 
 @checks.add
 def many_threads_wait(bench: Bench) -> None:
-    """Many threads can wait on one condition, each for a deadline of its own."""
-    condition = _sync.Condition()
-    now = bench.clock.monotonic()
-    deadlines = [None if number % 2 else now + bench.shortly for number in range(2 * _THREADS)]
-    threads = [Waiting(bench.clock, deadline, condition) for deadline in deadlines]
+    """Many threads can wait, on one condition or two, each for a deadline of its own."""
+    conditions = [_sync.Condition(), _sync.Condition()]
+    deadline = bench.clock.monotonic() + bench.shortly
+    threads = [
+        Waiting(bench.clock, until, condition)
+        for condition in conditions * (_THREADS // 2)
+        for until in (deadline, None)
+    ]
     bench.let_pass()
     for thread in threads[::2]:
         thread.end()
@@ -178,14 +187,15 @@ def many_threads_wait(bench: Bench) -> None:
 def does_not_spin(bench: Bench) -> None:
     """A wait for nothing may return early, but not all the time."""
     real = SystemClock()
-    began = real.monotonic()
-    waiting = Waiting(bench.clock, None)
-    _sync.Event().wait(MOMENT)
-    waiting.let_go()
-    waiting.end()
-    seconds = real.monotonic() - began
-    is_rare = waiting.returns <= _MANY * (1 + seconds / MOMENT)
-    expect(is_rare, f"in {seconds:.2g} s it returned {waiting.returns} times")
+    for deadline in (None, bench.clock.monotonic() + HOUR):
+        began = real.monotonic()
+        waiting = Waiting(bench.clock, deadline)
+        _sync.Event().wait(MOMENT)
+        waiting.let_go()
+        waiting.end()
+        seconds = real.monotonic() - began
+        is_rare = waiting.returns <= _MANY * (1 + seconds / MOMENT)
+        expect(is_rare, f"in {seconds:.2g} s it returned {waiting.returns} times")
 
 
 @checks.add
@@ -200,14 +210,34 @@ def loses_no_notification(bench: Bench) -> None:
         wait_handing(bench.clock, deadline, notify)
 
 
+@unmoved.add
+def keeps_time(bench: Bench) -> None:
+    """A clock moves by itself: `monotonic` by a second for each second, and `now` at all."""
+    clock, real, pause = bench.clock, SystemClock(), _sync.Event()
+    began, before, begun = real.monotonic(), clock.monotonic(), real.monotonic()
+    then = clock.now()
+    pause.wait(2 * MOMENT)
+    ends, after, ended = real.monotonic(), clock.monotonic(), real.monotonic()
+    passed = after - before
+    is_right = (ends - begun - MOMENT) / 2 <= passed <= 2 * (ended - began) + MOMENT
+    expect(is_right, f"in {ended - began:.2g} s `monotonic` moved by {float(passed):.2g}")
+    while clock.now() == then:  # it may know whole seconds only
+        expect(real.monotonic() - began < _TICK, f"in {_TICK} s `now` did not move")
+        pause.wait(MOMENT)
+
+
 @moved.add
 def moves(bench: Bench) -> None:
-    """A clock that is moved by so many seconds is so many seconds further."""
-    clock = bench.clock
-    before, then = clock.monotonic(), clock.now()
-    bench.let_pass()
-    passed = clock.monotonic() - before, (clock.now() - then).total_seconds()
-    expect(min(passed) >= bench.shortly, f"moved by {bench.shortly} s, it moved by {passed}")
+    """A clock that is moved by so many seconds, or a part of one, is just so much further."""
+    clock, real = bench.clock, SystemClock()
+    for seconds in (bench.shortly, 0.25):
+        began = real.monotonic()
+        before, then = clock.monotonic(), clock.now()
+        bench.let_pass(seconds)
+        passed = clock.monotonic() - before, (clock.now() - then).total_seconds()
+        most = seconds + real.monotonic() - began  # it may move by itself, too
+        is_right = seconds - _EXACT <= min(passed) and max(passed) <= most + _EXACT
+        expect(is_right, f"moved by {seconds} s, `monotonic` and `now` moved by {passed}")
 
 
 @moved.add
@@ -264,6 +294,8 @@ def check_clock(
         return bench
 
     def both() -> Iterator[Any]:
+        if advance is None:
+            yield from unmoved  # first: one that stands still hangs in the others
         yield from checks
         if advance is not None:
             yield from moved

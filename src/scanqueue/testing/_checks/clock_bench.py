@@ -36,10 +36,14 @@ class ClockBench(Generic[C]):
         self.shortly: float = MOMENT if advance is None else 60.0
         """Seconds, by the clock, that a check can let pass."""
 
-    def let_pass(self) -> None:
-        """Let that time pass, or at least begin to."""
+    def let_pass(self, seconds: float | None = None) -> None:
+        """Let that time pass, or at least begin to.
+
+        Args:
+            seconds: How much, where the clock is moved by hand; None: what `shortly` says.
+        """
         if self._advance is not None:
-            self._advance(self.clock, self.shortly)
+            self._advance(self.clock, self.shortly if seconds is None else seconds)
 
     def clear(self) -> None:
         """Do nothing: a clock holds nothing."""
