@@ -18,6 +18,7 @@ from hypothesis.stateful import run_state_machine_as_test
 from scanqueue import MemoryStore, SQLiteStore
 from scanqueue._lifecycle import TRANSITIONS, Event
 from scanqueue.testing import store_machine
+from scanqueue.testing._checks.tasks import NOON, end, minutes, submit
 from tests.service.shared_store import DurableStore, SharedQueue
 from tests.testing.broken_stores import broken_durable_stores
 from tests.testing.broken_tables import broken_tables, store_of
@@ -65,6 +66,9 @@ SEEN = [
 ]
 """Promises whose breach shows in few steps."""
 
+DELETES = "deletes-earliest-first"
+"""One whose breach shows in many."""
+
 
 def run(make_store: Callable[[], Any], reopen: Callable[[Any], Any] | None = None) -> None:
     """Run the machine of a store."""
@@ -85,6 +89,23 @@ def test_what_is_lost_is_seen(promise: str) -> None:
     (kind,) = [broken.what for broken in broken_durable_stores if broken.promise == promise]
     with pytest.raises(AssertionError):
         run(lambda: SharedQueue().store(kind), reopen=lambda store: store.queue.store(kind))
+
+
+def test_what_is_deleted_too_early_is_seen() -> None:
+    """Of two tasks one is deleted, and it is the one that ended later, by the clock."""
+    (table,) = [broken.what for broken in broken_tables if broken.promise == DELETES]
+    for make_store, is_broken in ((MemoryStore, False), (store_of(table), True)):
+        machine: Any = store_machine(make_store)()
+        with machine.store.write() as rows:
+            for moment in (-1, -2):
+                machine.plain.put(end(rows, submit(rows, moment), NOON + minutes(moment)))
+        if is_broken:
+            with pytest.raises(AssertionError, match="left an earlier end than it deleted"):
+                machine.delete(minutes=0, limit=1)
+        else:
+            machine.delete(minutes=0, limit=1)
+            assert [task.library_id for task in machine.plain.ended()] == [-1]
+        machine.teardown()
 
 
 def test_a_durable_store_without_a_way_to_open_it_again_is_refused() -> None:
