@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import threading
 from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
 
 import pytest
 
-from scanqueue import Clock
-from scanqueue.testing import FakeClock
-from tests.service.tools import Call, await_deadline, await_that
+from scanqueue import Clock, MemoryStore, ScanQueueService, SQLiteStore, TaskStore
+from scanqueue.testing import FakeClock, FakeScanner
+from tests.service.tools import PATIENCE, Call, await_deadline, await_that
 
 
 class Waiter:
@@ -212,20 +213,65 @@ def test_it_waits_for_nobody_at_once() -> None:
     FakeClock().await_waiters(0)
 
 
-def test_waiting_for_waiters_in_vain_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_waits_for_those_with_a_deadline_far_away() -> None:
+    """The queue's own threads wait for short ones; `advance` is to wake somebody else."""
+    clock = FakeClock()
+    clock.advance(0.1)  # sums are not exact from here on
+    keeper = Waiter(clock, 0.5)
+    await_deadline(clock, 0.5)
+    call = Call(lambda: clock.await_waiters(at_least=0.7))
+    with pytest.raises(TimeoutError, match=r"least 0\.7 seconds away; it is 0\.1, .* \[0\.5\]"):
+        clock.await_waiters(at_least=0.7, timeout=0.01)
+    assert not call.is_over
+    sleeper = Waiter(clock, 0.1 + 0.7)
+    call.result()
+    clock.await_waiters(2)
+    clock.advance(0.7)
+    keeper.call.result()
+    sleeper.call.result()
+
+
+@pytest.mark.parametrize("store", ["sqlite", "memory"])
+def test_a_scan_that_sleeps_is_woken_whatever_the_queue_waits_for(
+    store: str, tmp_path: Path
+) -> None:
+    """Its keeper waits to publish a report, or to look for other processes."""
+    clock, scanner, gate = FakeClock(), FakeScanner(), threading.Event()
+    scanner.on("music").reports(1).reports(2).does(lambda context: gate.wait(PATIENCE)).sleeps(60)
+    its_store: TaskStore = SQLiteStore(tmp_path / "q.db") if store == "sqlite" else MemoryStore()
+    with ScanQueueService(scanner, clock=clock, store=its_store) as queue:
+        task_id = queue.submit_task("music")
+        clock.await_waiters()  # the keeper
+        Call(gate.set)
+        clock.await_waiters(at_least=60)
+        clock.advance(60)
+        task = Call(lambda: queue.wait(task_id)).result()
+    assert task.run_time == timedelta(seconds=60)
+
+
+def test_waiting_for_waiters_in_vain_fails() -> None:
     """Instead of hanging."""
-    monkeypatch.setattr("scanqueue.testing._clock.PATIENCE", 0.01)
-
     with pytest.raises(TimeoutError, match="fewer than 1"):
-        FakeClock().await_waiters()
+        FakeClock().await_waiters(timeout=0.01)
 
 
-def test_the_count_of_waiters_is_checked() -> None:
-    """It is an argument like any other."""
-    with pytest.raises(ValueError, match="count"):
-        FakeClock().await_waiters(-1)
-    with pytest.raises(TypeError, match="count"):
-        FakeClock().await_waiters(None)  # type: ignore[arg-type]
+def test_waiting_for_waiters_can_take_for_ever() -> None:
+    """What no platform can wait is cut, not refused."""
+    clock = FakeClock()
+    call = Call(lambda: clock.await_waiters(timeout=float("inf")))
+    waiter = Waiter(clock, 1.0)
+    call.result()
+    clock.advance(1)
+    waiter.call.result()
+
+
+@pytest.mark.parametrize("name", ["count", "at_least", "timeout"])
+def test_who_is_waited_for_is_checked(name: str) -> None:
+    """These are arguments like any other."""
+    with pytest.raises(ValueError, match=name):
+        FakeClock().await_waiters(**{name: -1})
+    with pytest.raises(TypeError, match=name):
+        FakeClock().await_waiters(**{name: None})  # type: ignore[arg-type]
 
 
 def test_no_wake_up_is_lost_in_a_race() -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -14,8 +15,8 @@ from scanqueue import (
     TaskResult,
     TaskStatus,
 )
-from scanqueue.testing import FakeClock, FakeScan, FakeScanner
-from tests.service.tools import Call, current
+from scanqueue.testing import FakeClock, FakeScan, FakeScanner, _scan
+from tests.service.tools import PATIENCE, Call, await_that, current
 
 
 @pytest.fixture
@@ -230,17 +231,87 @@ def test_only_an_exception_can_be_raised(scan: FakeScan) -> None:
         scan.fail(ValueError)  # type: ignore[arg-type]
 
 
-def test_orders_to_a_scan_that_has_returned_change_nothing(
-    queue: ScanQueueService, scan: FakeScan
+def test_only_a_function_can_be_called(scan: FakeScan) -> None:
+    """Same."""
+    with pytest.raises(TypeError, match="action must be a function"):
+        scan.do(5)  # type: ignore[arg-type]
+
+
+ORDERS: dict[str, Callable[[FakeScan], None]] = {
+    "do": lambda scan: scan.do(print),
+    "fail": lambda scan: scan.fail(OSError()),
+    "release": lambda scan: scan.release(TaskResult(added_count=9)),
+}
+
+
+@pytest.mark.parametrize("order", list(ORDERS))
+def test_orders_to_a_scan_that_has_returned_are_refused(
+    queue: ScanQueueService, scan: FakeScan, order: str
 ) -> None:
-    """It is too late."""
-    scan.release()
+    """A test that means them to change something would pass without."""
+    queue.cancel_task(scan.task.id)
     task = queue.wait(scan.task.id, quiet=True)
-    scan.report(9)
-    scan.release(TaskResult(added_count=9))
-    scan.fail(ValueError())
+    with pytest.raises(RuntimeError, match=rf"^{order}\(\) comes too late .* has returned already"):
+        ORDERS[order](scan)
 
     assert current(queue, scan.task.id) == task
+
+
+@pytest.mark.parametrize("order", list(ORDERS))
+def test_orders_to_a_scan_that_was_told_to_return_are_refused(
+    queue: ScanQueueService, scan: FakeScan, order: str
+) -> None:
+    """Whether it has done so already or not."""
+    gate = threading.Event()
+    scan.do(lambda context: gate.wait(PATIENCE))
+    scan.release()
+    with pytest.raises(RuntimeError, match=rf"^{order}\(\) comes .* was told to return already"):
+        ORDERS[order](scan)
+    gate.set()
+
+    assert queue.wait(scan.task.id).result == TaskResult()
+
+
+def test_a_scan_that_has_returned_can_be_released(queue: ScanQueueService, scan: FakeScan) -> None:
+    """It is what tests do to be sure; and a late report changes nothing, as that of any scanner."""
+    scan.release()
+    task = queue.wait(scan.task.id, quiet=True)
+    scan.release()
+    scan.report(9)
+
+    assert current(queue, scan.task.id) == task
+
+
+def test_a_scan_that_is_held_on_the_tests_own_thread_fails_the_test(
+    scanner: FakeScanner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Instead of hanging: nobody is there to release it."""
+    monkeypatch.setattr(_scan, "PATIENCE", 0.01)
+    queue = ScanQueueService(scanner)
+    scanner.hold()
+    task_id = queue.submit_task("music")
+    with pytest.raises(SystemExit, match=r"'music', attempt 1, running> is held, and run_pending"):
+        queue.run_pending()
+
+    task = current(queue, task_id)
+    assert task.status is TaskStatus.FAILED
+    assert "release it from another thread" in str(task.error)
+    assert "scanqueue-fake-scan" not in {thread.name for thread in threading.enumerate()}
+
+
+def test_a_scan_on_the_tests_own_thread_can_be_released_by_another(scanner: FakeScanner) -> None:
+    """Whatever it is told, however often."""
+    queue = ScanQueueService(scanner, clock=FakeClock())
+    scanner.hold()
+    task_id = queue.submit_task("music")
+    call = Call(queue.run_pending)
+    scan = scanner.next_scan()
+    scan.do(lambda context: context.report(1))
+    await_that(lambda: current(queue, task_id).progress.scanned_paths)
+    scan.release()
+
+    assert call.result() == 1
+    assert current(queue, task_id).status is TaskStatus.COMPLETED
 
 
 @pytest.mark.parametrize("timeout", [float("nan"), -1])
@@ -250,3 +321,11 @@ def test_a_timeout_that_is_none_is_refused(timeout: float) -> None:
         FakeScanner().next_scan(timeout)
     with pytest.raises(TypeError, match="timeout"):
         FakeScanner().next_scan("1")  # type: ignore[arg-type]
+
+
+def test_a_scan_can_be_waited_for_for_ever(queue: ScanQueueService, scanner: FakeScanner) -> None:
+    """What no platform can wait is cut, not refused."""
+    call = Call(lambda: scanner.next_scan(float("inf")))
+    queue.submit_task("music")
+
+    assert call.result().library_id == "music"

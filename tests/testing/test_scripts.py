@@ -238,13 +238,33 @@ def test_a_script_can_leave_the_scan_to_the_test(
 def test_a_scan_that_is_not_held_cannot_be_awaited(
     queue: ScanQueueService, scanner: FakeScanner
 ) -> None:
-    """The error says which, and what it does."""
+    """The error says which, and comes at once when it has returned."""
     scan(queue)
 
-    with pytest.raises(TimeoutError, match=r"'music', attempt 1, returned> does not wait .* 0\.01"):
-        scanner.next_scan().await_held(0.01)
+    with pytest.raises(RuntimeError, match="'music', attempt 1, returned> has never waited"):
+        scanner.next_scan().await_held()
     with pytest.raises(ValueError, match="timeout"):
         scanner.scans[0].await_held(-1)
+
+
+def test_a_scan_that_is_not_held_yet_is_awaited(
+    queue: ScanQueueService, scanner: FakeScanner, clock: FakeClock
+) -> None:
+    """For a while."""
+    scanner.on("music").sleeps(60).holds()
+    queue.submit_task("music")
+    slow = scanner.next_scan()
+    with pytest.raises(TimeoutError, match=r"'music', attempt 1, running> does not wait .* 0\.01"):
+        slow.await_held(0.01)
+
+    call = Call(lambda: slow.await_held(float("inf")))
+    clock.await_waiters(at_least=60)
+    assert not call.is_over
+    clock.advance(60)
+    call.result()
+    slow.release()
+    queue.wait(slow.task.id, quiet=True)
+    slow.await_held()  # it has been
 
 
 def test_a_script_with_an_end_is_not_held(queue: ScanQueueService, scanner: FakeScanner) -> None:
@@ -429,12 +449,30 @@ def test_what_is_no_library_is_refused(scanner: FakeScanner, call: str) -> None:
 def test_a_scan_that_does_not_begin_is_explained(
     queue: ScanQueueService, scanner: FakeScanner
 ) -> None:
-    """The error says which did."""
+    """The error says which did, and what may be why."""
     scan(queue)
     scanner.next_scan()
 
-    with pytest.raises(TimeoutError, match=r"0\.01 seconds; those before it were of \['music'\]"):
+    text = (
+        r"0\.01 seconds, but .* given already, of \['music'\]: is the queue started and not paused"
+    )
+    with pytest.raises(TimeoutError, match=text):
         scanner.next_scan(0.01)
+
+
+def test_a_script_that_comes_too_late_is_that_of_the_next_scan(
+    queue: ScanQueueService, scanner: FakeScanner
+) -> None:
+    """And is found when none follows."""
+    scanner.hold()
+    queue.submit_task("music")
+    held = scanner.next_scan()
+    scanner.on("music").reports(5, 10).holds()
+    held.release()
+
+    assert queue.wait(held.task.id).progress.scanned_paths == 0
+    with pytest.raises(AssertionError, match=r"never played: .*'music'"):
+        scanner.check_scripts()
 
 
 def test_scripts_work_on_an_event_loop(scanner: FakeScanner) -> None:

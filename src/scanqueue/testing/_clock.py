@@ -14,6 +14,9 @@ __all__ = ["FakeClock"]
 PATIENCE = 10.0
 """Real seconds after which a test that waits in vain fails instead of hanging."""
 
+LONGEST_WAIT = 86_400.0
+"""Real seconds that every platform can wait."""
+
 
 @attrs.define(eq=False)
 class _Waiter:
@@ -130,24 +133,68 @@ class FakeClock:
     def deadlines(self) -> list[float]:
         """Return the deadlines that are waited for, soonest first."""
         with self._lock:
-            return sorted(w.deadline for w in self._waiters if w.deadline is not None)
+            return self._deadlines()
 
-    def await_waiters(self, count: int = 1) -> None:
-        """Wait, in real time, until at least so many threads wait for a deadline of this clock.
+    def await_waiters(
+        self, count: int = 1, *, at_least: float = 0.0, timeout: float = PATIENCE
+    ) -> None:
+        """Wait, in real time, until so many threads wait for a deadline of this clock.
 
-        What `advance` is to wake must wait first: call this in between.
+        What `advance` is to wake must wait first: call this in between. A queue has threads of its
+        own, which wait for short deadlines: to publish a report, to look for other processes, to
+        try again after a failure. With `at_least`, those do not count:
+
+        >>> from scanqueue import ScanQueueService
+        >>> from scanqueue.testing import FakeScanner
+        >>> clock, scanner = FakeClock(), FakeScanner()
+        >>> scanner.on("music").sleeps(3600).returns()
+        >>> with ScanQueueService(scanner, clock=clock) as queue:
+        ...     task_id = queue.submit_task("music")
+        ...     clock.await_waiters(at_least=3600)
+        ...     clock.advance(3600)
+        ...     print(queue.wait(task_id).run_time)
+        1:00:00
 
         Args:
-            count: How many.
+            count: How many, at least.
+            at_least: Count only those whose deadline is so many seconds away, or more.
+            timeout: How long to wait, in real seconds.
 
         Raises:
-            TimeoutError: There were fewer after 10 real seconds.
+            TimeoutError: There were fewer, all the time.
+            TypeError: `count` is not an int, or another argument not a number.
+            ValueError: `count` is negative, or another argument negative or NaN.
         """
         check_int("count", count)
+        at_least = check_seconds("at_least", at_least)
+        timeout = check_patience(timeout)
         with self._lock:
-            ready = self._changed.wait_for(
-                lambda: sum(w.deadline is not None for w in self._waiters) >= count, PATIENCE
-            )
-        if not ready:
-            message = f"fewer than {count} threads wait for a deadline of the clock"
-            raise TimeoutError(message)
+            if not self._changed.wait_for(lambda: self._waiting(at_least) >= count, timeout):
+                message = (
+                    f"fewer than {count} threads wait for a deadline of the clock that is at least"
+                    f" {at_least} seconds away; it is {self._monotonic}, and they wait for"
+                    f" {self._deadlines()}"
+                )
+                raise TimeoutError(message)
+
+    def _waiting(self, at_least: float) -> int:
+        """Return how many wait for a deadline so far away. Requires the lock."""
+        earliest = self._monotonic + at_least  # summed up as by who waits, so that they are equal
+        return sum(deadline >= earliest for deadline in self._deadlines())
+
+    def _deadlines(self) -> list[float]:
+        """Return the deadlines that are waited for, soonest first. Requires the lock."""
+        return sorted(w.deadline for w in self._waiters if w.deadline is not None)
+
+
+def check_patience(timeout: float) -> float:
+    """Return how long to wait in real time, cut to what the platform can.
+
+    Args:
+        timeout: How long, in seconds.
+
+    Raises:
+        TypeError: `timeout` is not a number.
+        ValueError: `timeout` is negative or NaN.
+    """
+    return min(check_seconds("timeout", timeout), LONGEST_WAIT)

@@ -8,15 +8,19 @@ from typing import TYPE_CHECKING
 
 from scanqueue import _sync
 from scanqueue._context import LiveContext
-from scanqueue._validate import check_instance, check_seconds, wrong_type
+from scanqueue._validate import check_instance, wrong_type
 from scanqueue.models import LibraryId, ScanScope, ScanTask, TaskResult
 from scanqueue.protocols import ScanContext
-from scanqueue.testing._clock import PATIENCE
+from scanqueue.testing._clock import PATIENCE, check_patience
 
 if TYPE_CHECKING:
     from scanqueue.testing._script import ScanScript
 
 __all__ = ["FakeScan"]
+
+
+class _HeldInVain(SystemExit):
+    """Ends a test that holds up itself; of what scanners raise, `run_pending` raises only such."""
 
 
 class FakeScan:
@@ -44,6 +48,8 @@ class FakeScan:
         self._obeys = True
         self._held = _sync.Event()
         self._returned = _sync.Event()
+        self._settled = _sync.Event()
+        """Set with the first of the two."""
 
     def __repr__(self) -> str:
         state = "returned" if self.has_returned else "running"
@@ -58,6 +64,8 @@ class FakeScan:
         self, scanned_paths: int, total_paths: int | None = None, message: str | None = None
     ) -> None:
         """Report progress, as the scanner would; published like any report.
+
+        One that comes after the end of the scan changes nothing, as that of any scanner.
 
         Args:
             scanned_paths: How many items are done.
@@ -79,24 +87,35 @@ class FakeScan:
 
         Args:
             action: What to call, with the context. What it raises, the scanner raises.
+
+        Raises:
+            TypeError: `action` cannot be called.
+            RuntimeError: The scan has returned, or was told to.
         """
+        if not callable(action):
+            wrong_type("action", action, "a function of the context")
 
         def order() -> None:
             action(self.context)
 
-        self._order(order)
+        self._refuse_if_over("do")
+        self._orders.append(order)
+        self._live.wake()
 
     def release(self, result: TaskResult | None = None) -> None:
-        """Let it return.
+        """Let it return. Without a result, nothing happens if it has returned already.
 
         Args:
             result: What it returns; an empty `TaskResult` when None.
 
         Raises:
             TypeError: `result` is not a `TaskResult`.
+            RuntimeError: The scan has returned, or was told to, so the result would be lost.
         """
         found = TaskResult() if result is None else result
         check_instance("result", found, TaskResult)
+        if result is not None:
+            self._refuse_if_over("release")
         self._end(lambda: found)
 
     def fail(self, error: BaseException) -> None:
@@ -107,9 +126,11 @@ class FakeScan:
 
         Raises:
             TypeError: `error` is not an exception.
+            RuntimeError: The scan has returned, or was told to.
         """
         if not isinstance(error, BaseException):
             wrong_type("error", error, "an exception")
+        self._refuse_if_over("fail")
 
         def order() -> None:
             raise error
@@ -121,9 +142,11 @@ class FakeScan:
         self._is_ended_by_test = True
         self._live.wake()
 
-    def _order(self, order: Callable[[], TaskResult | None]) -> None:
-        self._orders.append(order)
-        self._live.wake()
+    def _refuse_if_over(self, call: str) -> None:
+        if self.has_returned or self._is_ended_by_test:
+            how = "has returned already" if self.has_returned else "was told to return already"
+            message = f"{call}() comes too late for {self!r}: it {how}"
+            raise RuntimeError(message)
 
     def await_held(self, timeout: float = PATIENCE) -> None:
         """Wait, in real time, until its script is played and it waits for the test.
@@ -133,13 +156,17 @@ class FakeScan:
 
         Raises:
             TimeoutError: It does not, in time.
+            RuntimeError: It never will: it has returned without.
             TypeError: `timeout` is not a number.
             ValueError: `timeout` is negative or NaN.
         """
-        timeout = check_seconds("timeout", timeout)
-        if not self._held.wait(timeout):
+        is_settled = self._settled.wait(check_patience(timeout))
+        if not is_settled:
             message = f"{self!r} does not wait for the test after {timeout} seconds"
             raise TimeoutError(message)
+        if not self._held.is_set():
+            message = f"{self!r} has never waited for the test: it was not held"
+            raise RuntimeError(message)
 
     # --- on the thread of the scan ---
 
@@ -156,6 +183,7 @@ class FakeScan:
             return self._wait_for_orders()
         finally:
             self._returned.set()
+            self._settled.set()
 
     def _play(self, steps: list[Callable[[FakeScan], object]]) -> None:
         for step in steps:
@@ -165,13 +193,43 @@ class FakeScan:
 
     def _wait_for_orders(self) -> TaskResult:
         self._held.set()
+        self._settled.set()
         while True:
-            self._live.wait(lambda: bool(self._orders) or self._is_told_to_stop())
+            self._await_order()
             while self._orders:
                 result = self._orders.popleft()()
                 if result is not None:
                     return result
             self._stop_if_told_to()
+
+    def _await_order(self) -> None:
+        """Wait for the test; where its own thread may be the one that waits, not for ever."""
+        if self._live.on_worker:
+            self._live.wait(self._has_order)
+            return
+        has_order, is_late = _sync.Event(), _sync.Event()
+
+        def watch() -> None:
+            if not has_order.wait(PATIENCE):  # in real time, whatever the clock of the queue is
+                is_late.set()
+                self._live.wake()
+
+        watcher = _sync.Thread(target=watch, name="scanqueue-fake-scan", daemon=True)
+        watcher.start()
+        try:
+            self._live.wait(lambda: self._has_order() or is_late.is_set())
+        finally:
+            has_order.set()
+        watcher.join()
+        if not self._has_order():
+            message = (
+                f"{self!r} is held, and run_pending() runs it on the thread that called it: release"
+                " it from another thread, or have a worker run it"
+            )
+            raise _HeldInVain(message)
+
+    def _has_order(self) -> bool:
+        return bool(self._orders) or self._is_told_to_stop()
 
     def _sleep(self, seconds: float) -> None:
         self._live.wait(lambda: self._is_ended_by_test or self._is_told_to_stop(), seconds)

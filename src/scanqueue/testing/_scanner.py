@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import defaultdict, deque
 
 from scanqueue import _sync
-from scanqueue._validate import check_library_id, check_seconds
+from scanqueue._validate import check_library_id
 from scanqueue.models import LibraryId, TaskResult
 from scanqueue.protocols import ScanContext
-from scanqueue.testing._clock import PATIENCE
+from scanqueue.testing._clock import PATIENCE, check_patience
 from scanqueue.testing._scan import FakeScan
 from scanqueue.testing._script import ScanScript
 
@@ -141,6 +141,8 @@ class FakeScanner:
     def next_scan(self, timeout: float = PATIENCE) -> FakeScan:
         """Wait, in real time, for the next scan to begin, and return it; each once, in order.
 
+        One that has begun before the call is returned at once, also if it has ended since.
+
         Args:
             timeout: How long to wait, in seconds.
 
@@ -149,12 +151,13 @@ class FakeScanner:
             TypeError: `timeout` is not a number.
             ValueError: `timeout` is negative or NaN.
         """
-        timeout = check_seconds("timeout", timeout)
         with self._lock:
-            if not self._begun.wait_for(lambda: bool(self._unseen), timeout):
+            if not self._begun.wait_for(lambda: bool(self._unseen), check_patience(timeout)):
                 message = (
-                    f"no scan has begun within {timeout} seconds; those before it were of"
-                    f" {[scan.library_id for scan in self._scans]}"
+                    f"no scan has begun within {timeout} seconds, but for those that next_scan()"
+                    f" has given already, of {[scan.library_id for scan in self._scans]}: is the"
+                    " queue started and not paused, is a worker idle, and the library not being"
+                    " scanned?"
                 )
                 raise TimeoutError(message)
             return self._unseen.popleft()
