@@ -76,32 +76,36 @@ def pytest_configure(config: pytest.Config) -> None:
 class _Watch:
     """Fails a test that leaves workers behind, and closes them for the sake of the next.
 
-    What counts is made by the test itself or by a fixture of its own scope. A service that was
-    there before, or that a fixture of a wider scope makes, is not the test's to shut down.
+    What counts is made or started by the test itself or by a fixture of its own scope. A service
+    that was at work before, or that a fixture of a wider scope makes or starts, is not the test's
+    to shut down.
     """
 
     def __init__(self) -> None:
+        self._wide: WeakSet[Core] = WeakSet()
+        """The services that fixtures of a wider scope have made."""
         self._others: WeakSet[Core] = WeakSet()
         """The services that are not those of the test."""
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_setup(self) -> Generator[None]:
-        """Note what is there before the first fixture of the test."""
-        self._others = _living_cores()
+        """Note what is at work before the first fixture of the test."""
+        self._others = _cores(busy=True) | self._wide
         yield
 
     @pytest.hookimpl(wrapper=True)
     def pytest_fixture_setup(
         self, fixturedef: pytest.FixtureDef[object]
     ) -> Generator[None, object, object]:
-        """Note what fixtures of a wider scope make."""
+        """Note what fixtures of a wider scope make and start."""
         if fixturedef.scope == "function":
             return (yield)
-        before = _living_cores()
+        made, busy = _cores(), _cores(busy=True)
         try:
             return (yield)
         finally:
-            self._others |= _living_cores() - before
+            self._wide |= _cores() - made
+            self._others |= self._wide | (_cores(busy=True) - busy)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_teardown(self, item: pytest.Item) -> Generator[None]:
@@ -117,7 +121,7 @@ class _Watch:
 
     def _report(self, item: pytest.Item) -> str:
         """Close what was left behind, and return what it was."""
-        cores = _living_cores() - self._others
+        cores = _cores() - self._others
         if not cores or item.get_closest_marker(MARKER) is not None:
             return ""
         from scanqueue.testing._left_behind import report_left_behind
@@ -125,10 +129,14 @@ class _Watch:
         return report_left_behind(cores)
 
 
-def _living_cores() -> WeakSet[Core]:
-    """Return the services of this process; none if nobody has imported the library."""
+def _cores(*, busy: bool = False) -> WeakSet[Core]:
+    """Return the services of this process; none if nobody has imported the library.
+
+    Args:
+        busy: Only those that were started, or scan on somebody's thread.
+    """
     if "scanqueue._service" not in sys.modules:
         return WeakSet()
-    from scanqueue.testing._left_behind import living_cores
+    from scanqueue.testing._left_behind import busy_cores, living_cores
 
-    return living_cores()
+    return busy_cores() if busy else living_cores()

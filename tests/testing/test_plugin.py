@@ -43,6 +43,21 @@ def run(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Run:
     return Run(pytester)
 
 
+class JumpingClock:
+    """A clock that jumps to what is waited for."""
+
+    def __init__(self) -> None:
+        self.moment = 0.0
+
+    def monotonic(self) -> float:
+        """Return the moment."""
+        return self.moment
+
+    def wait_until(self, condition: object, deadline: float) -> None:
+        """Go there."""
+        self.moment = deadline
+
+
 class Run:
     """Runs tests with the plugin, in this process."""
 
@@ -153,8 +168,38 @@ def test_two():
                 "the test has left workers behind:",
                 "- * of scanner *.deaf on MemoryStore(): shut down, but a scan of it still runs",
                 "  - scanqueue-worker-1 scans library 'music', task *-*",
+                "a scan has to end when its context says `cancelled`",
             ]
         )
+        result.stdout.no_fnmatch_line("*scanqueue_make_service*")  # it has done its part
+
+    def test_all_that_does_not_stop_is_waited_for_once(
+        self, run: Run, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """However many services there are, and whoever looks."""
+        clock = JumpingClock()
+        monkeypatch.setattr(_left_behind, "_clock", clock)
+        result = run("""
+gate = threading.Event()
+
+def deaf(library_id, context):
+    begun.release()
+    gate.wait()
+    return TaskResult()
+
+begun = threading.Semaphore(0)
+
+def test_one(scanqueue_make_service, scanqueue_scanner):
+    scanqueue_scanner.always().does(lambda context: deaf(1, context))
+    for options in ({"scanner": deaf}, {"scanner": deaf}, {}):
+        scanqueue_make_service(**options).submit_task("music")
+        begun.acquire()
+
+def test_two():
+    gate.set()
+""")
+        result.assert_outcomes(passed=2, errors=1)
+        assert clock.moment == _left_behind.GRACE
 
     def test_they_are_listed_for_people(self, run: Run) -> None:
         """With what they give."""
@@ -197,7 +242,7 @@ def test_two():
                 "- ScanQueueService of scanner *FakeScanner.scan on *: not shut down",
                 "  - scanqueue-worker-? scans library 'music', task *-*",
                 "  - scanqueue-worker-? waits for work",
-                "call shutdown(), use the service as a context manager *",
+                "call shutdown(), or use the service as a context manager or the fixture *",
             ]
         )
 
@@ -299,7 +344,28 @@ def test_two():
             [
                 "- ScanQueueService on MemoryStore(): not shut down",
                 "  - helper scans library 'music', *",
+                "call shutdown(), *",
+                "a scan has to end when its context says `cancelled`",
             ]
+        )
+
+    def test_a_service_without_workers_may_have_a_scan(self, run: Run) -> None:
+        """Though it was started."""
+        result = run("""
+def test_one():
+    scanner = FakeScanner()
+    scanner.hold()
+    queue = started(scanner, workers=0)
+    queue.submit_task("music")
+    threading.Thread(target=queue.run_pending, name="helper", daemon=True).start()
+    scanner.next_scan().ignore_cancel()
+
+def test_two():
+    assert "helper" not in {thread.name for thread in threading.enumerate()}
+""")
+        result.assert_outcomes(passed=2, errors=1)
+        result.stdout.fnmatch_lines(
+            ["*FakeScanner.scan on *: not shut down", "  - helper scans library 'music', *"]
         )
 
     @pytest.mark.parametrize(
@@ -472,19 +538,64 @@ class TestIt(unittest.TestCase):
         result.assert_outcomes(passed=2, errors=1)
         result.stdout.fnmatch_lines(["*ERROR at teardown of TestIt.test_two*"])
 
-    def test_a_service_of_the_module_may_be_started_by_a_test(self, run: Run) -> None:
-        """It was made before, and is the host's."""
+    def test_a_service_of_the_module_that_a_test_starts_counts(self, run: Run) -> None:
+        """Its scans would run into the tests that follow."""
+        result = run("""
+scanner = FakeScanner()
+queue = ScanQueueService(scanner)
+
+def test_one():
+    assert not queue.is_started
+
+def test_two():
+    scanner.hold()
+    queue.start()
+    queue.submit_task("music")
+    scanner.next_scan()
+
+def test_three():
+    assert names() == set()
+""")
+        result.assert_outcomes(passed=3, errors=1)
+        result.stdout.fnmatch_lines(["*ERROR at teardown of test_two*"])
+
+    def test_a_service_of_the_module_may_be_started_by_a_wider_fixture(self, run: Run) -> None:
+        """As the start of a whole server does."""
         result = run("""
 queue = ScanQueueService(scan)
 
-def test_one():
-    queue.start()
+@pytest.fixture(scope="module")
+def server():
+    with queue:
+        yield queue
 
-def test_two():
+def test_one(server):
+    assert queue.is_started
+
+def test_two(server):
     assert not queue.is_shut_down
-    queue.shutdown()
 """)
         result.assert_outcomes(passed=2)
+
+    def test_a_service_of_a_wider_fixture_may_be_started_by_a_test(self, run: Run) -> None:
+        """Whoever made it sees to its end."""
+        result = run("""
+@pytest.fixture(scope="module")
+def queue():
+    queue = ScanQueueService(scan)
+    yield queue
+    queue.shutdown()
+
+def test_one(queue):
+    pass
+
+def test_two(queue):
+    queue.start()
+
+def test_three(queue):
+    assert not queue.is_shut_down
+""")
+        result.assert_outcomes(passed=3)
 
 
 class TestOptingOut:

@@ -77,5 +77,5 @@ def make_services(clock: FakeClock, scanner: FakeScanner) -> Iterator[MakeServic
     try:
         yield make_service
     finally:
-        for service in reversed(made):
-            close(service._core)  # noqa: SLF001 - in real time, which its own shutdown has not
+        # In real time, which their own shutdown has not.
+        close(service._core for service in reversed(made))  # noqa: SLF001 - of this library
