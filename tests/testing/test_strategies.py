@@ -206,6 +206,35 @@ def test_every_state_is_drawn() -> None:
     assert missing == set()
 
 
+ODDITIES: dict[str, Callable[[ScanTask], bool]] = {
+    "markup in the library": lambda task: "<" in str(task.library_id),
+    "markup in a path": lambda task: any("<" in path for path in task.scope.paths),
+    "markup in the message": lambda task: "<" in (task.progress.message or ""),
+    "markup in the error": lambda task: "<" in (task.error or ""),
+    "quotes in the error": lambda task: not {"'", '"'}.isdisjoint(task.error or ""),
+    "an error that turns the page around": lambda task: "\u202e" in (task.error or ""),
+    "a few paths": lambda task: 0 < len(task.scope.paths) < 5,
+    "hundreds of paths": lambda task: len(task.scope.paths) >= 300,
+    "long paths": lambda task: any(len(path) >= 200 for path in task.scope.paths),
+}
+
+
+def test_what_is_odd_is_not_rare() -> None:
+    """A run of a few hundred examples finds the page that escapes nothing."""
+    missing = set(ODDITIES)
+    lengths = []
+
+    @settings(max_examples=300, database=None, derandomize=True, phases=[Phase.generate])
+    @given(task=strategies.tasks(status=TaskStatus.FAILED))
+    def look(task: ScanTask) -> None:
+        missing.difference_update([name for name in missing if ODDITIES[name](task)])
+        lengths.append(len(repr(task)))
+
+    look()
+    assert missing == set()
+    assert max(lengths) < 30_000  # from there on, hypothesis warns of the example when it fails
+
+
 @given(
     task=strategies.tasks(
         library_id="music",

@@ -9,8 +9,9 @@
 ...     assert task.reason is not None
 >>> test_the_page_of_a_failed_task_shows_why()
 
-Odd values are among them: they are what breaks routes, pages and clients. It is the only module of
-the library that imports hypothesis; ``pip install scanqueue[testing]`` installs it.
+Odd values are among them, and not rarely: markup, quotes, texts from right to left, the longest
+texts, scopes of hundreds of paths. They are what breaks routes, pages and clients. It is the only
+module of the library that imports hypothesis; ``pip install scanqueue[testing]`` installs it.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ import attrs
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
-from scanqueue._scope import ScanScope
+from scanqueue._scope import MAX_SCOPE_PATHS, ScanScope
 from scanqueue._text import ERROR_LIMIT, MESSAGE_LIMIT
 from scanqueue._validate import (
     MAX_INT,
@@ -46,6 +47,7 @@ from scanqueue.models import (
     TaskResult,
     TaskStatus,
 )
+from scanqueue.testing._odd_texts import MARKUP, ODD_PARTS, ODD_TEXTS, RIGHT_TO_LEFT
 
 __all__ = [
     "ODD_LIBRARY_IDS",
@@ -80,6 +82,7 @@ ODD_LIBRARY_IDS: tuple[LibraryId, ...] = (
 _COUNTS = st.sampled_from([0, 1, MAX_INT]) | st.integers(0, MAX_INT)
 _POSITIVE = st.sampled_from([1, MAX_INT]) | st.integers(1, MAX_INT)
 _STORABLE = st.characters(exclude_categories=["Cs", "Cc"])
+_MARKUP = st.sampled_from(MARKUP)
 
 OneOf: TypeAlias = T | SearchStrategy[T] | None
 """A value, what draws one, or None for all that there are."""
@@ -89,11 +92,11 @@ OneOf: TypeAlias = T | SearchStrategy[T] | None
 
 
 def library_ids() -> SearchStrategy[LibraryId]:
-    """Draw every kind of id that a library may have, `ODD_LIBRARY_IDS` among them."""
+    """Draw every kind of id that a library may have, `ODD_LIBRARY_IDS` and markup among them."""
     texts = st.text(
         st.characters(exclude_categories=["Cs"]), min_size=1, max_size=MAX_LIBRARY_ID_LENGTH
     )
-    return st.sampled_from(ODD_LIBRARY_IDS) | st.integers(MIN_INT, MAX_INT) | texts
+    return st.sampled_from(ODD_LIBRARY_IDS) | st.integers(MIN_INT, MAX_INT) | texts | _MARKUP
 
 
 def moments() -> SearchStrategy[datetime]:
@@ -103,10 +106,16 @@ def moments() -> SearchStrategy[datetime]:
 
 
 def paths() -> SearchStrategy[str]:
-    """Draw relative paths for a `ScanScope`, often one below another, not all in normal form."""
-    parts = st.sampled_from(["a", "b", "a b", "é", "-", "."]) | st.text(
+    """Draw relative paths for a `ScanScope`, often one below another, not all in normal form.
+
+    Markup, odd names and names of 255 characters are among their parts.
+    """
+    plain = st.sampled_from(["a", "b", "a b", "é", "-", "."])
+    texts = st.text(
         st.characters(exclude_categories=["Cs"], exclude_characters="/\0"), min_size=1, max_size=3
     ).filter(lambda part: part != "..")
+    odd = st.sampled_from(ODD_PARTS)
+    parts = st.one_of(plain, plain, texts, odd)  # twice, so that they meet
     return st.lists(parts, min_size=1, max_size=4).map("/".join)
 
 
@@ -116,17 +125,44 @@ def priorities() -> SearchStrategy[TaskPriority]:
 
 
 def scopes() -> SearchStrategy[ScanScope]:
-    """Draw scopes: whole libraries and parts of them."""
-    return st.builds(ScanScope, paths=st.lists(paths(), max_size=4), deep=st.booleans())
+    """Draw scopes: whole libraries, parts of them, and now and then up to 1,000 paths at a time."""
+    few = st.lists(paths(), max_size=4)
+    many = st.builds(_many_paths, st.sampled_from(_LONG_LISTS), st.sampled_from("ab<é"))
+    some = st.one_of(few, few, few, few, many)  # most of the time, since many take their time
+    return st.builds(ScanScope, paths=some, deep=st.booleans())
+
+
+_LONG_LISTS = ((5, 1), (60, 200), (300, 30), (MAX_SCOPE_PATHS, 1))
+"""How many paths, and how long the name of their folder is: 15,000 characters at most in all, since
+hypothesis warns of examples from 30,000 on."""
+
+
+def _many_paths(size: tuple[int, int], character: str) -> list[str]:
+    count, length = size
+    return [f"{character * length}/{number:04}" for number in range(count)]
 
 
 def progress() -> SearchStrategy[TaskProgress]:
     """Draw progress: with and without a total, beyond it, with messages up to the longest."""
-    longest = st.text(_STORABLE, min_size=1, max_size=1).map(lambda one: one * MESSAGE_LIMIT)
-    messages = st.none() | st.text(_STORABLE, max_size=20) | longest
+    messages = _texts(st.text(_STORABLE, max_size=20), MESSAGE_LIMIT)
     return st.builds(
-        TaskProgress, scanned_paths=_COUNTS, total_paths=st.none() | _COUNTS, message=messages
+        TaskProgress,
+        scanned_paths=_COUNTS,
+        total_paths=st.none() | _COUNTS,
+        message=st.none() | messages,
     )
+
+
+def _texts(plain: SearchStrategy[str], limit: int) -> SearchStrategy[str]:
+    """Draw texts, of which four in five are odd.
+
+    Args:
+        plain: What draws the others.
+        limit: How long the longest are.
+    """
+    longest = st.sampled_from("x<é\U0001f4bf").map(lambda one: one * limit)
+    odd = (_MARKUP, st.sampled_from(RIGHT_TO_LEFT), st.sampled_from(ODD_TEXTS))
+    return st.one_of(plain, longest, *odd)
 
 
 def results() -> SearchStrategy[TaskResult]:
@@ -141,8 +177,7 @@ def results() -> SearchStrategy[TaskResult]:
 
 
 def _errors() -> SearchStrategy[str]:
-    longest = st.text(_STORABLE, min_size=1, max_size=1).map(lambda one: one * ERROR_LIMIT)
-    return st.text(_STORABLE, min_size=1, max_size=40) | longest
+    return _texts(st.text(_STORABLE, min_size=1, max_size=40), ERROR_LIMIT)
 
 
 # --- tasks --------------------------------------------------------------------------------------
