@@ -201,15 +201,23 @@ class JSONStore:
     def open(self, owner: str, first_revision: int) -> None:
         """Lock the file, and read it, or begin a new queue."""
         self._owner = owner
-        lock_file = os.open(f"{self.path}.lock", os.O_CREAT | os.O_RDWR)
         try:
-            fcntl.flock(lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            os.close(lock_file)
+            self._lock()
+            self._state = self._load() or State(first_revision)
+        except BaseException:
+            self.close()  # who failed must not keep others out
+            raise
+
+    def _lock(self) -> None:
+        try:
+            self._lock_file = os.open(f"{self.path}.lock", os.O_CREAT | os.O_RDWR)
+            fcntl.flock(self._lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
             message = f"another process uses {self.path}"
             raise StoreBusyError(message) from error
-        self._lock_file = lock_file
-        self._state = self._load() or State(first_revision)
+        except OSError as error:
+            message = f"{self.path} cannot be locked: {error}"
+            raise StoreError(message) from error
 
     def close(self) -> None:
         """Give the file up; reads still answer."""
@@ -245,7 +253,11 @@ class JSONStore:
         """Do nothing: nobody else changes the queue."""
 
     def _save(self, state: State, *, sync: bool) -> None:
-        """Write a new file, and put it in the place of the old one: never half of it."""
+        """Write a new file, and put it in the place of the old one: never half of it.
+
+        What is new must be on disk before, also where it could be lost: after a power cut, an empty
+        file could stand in the place of a good one. Its new name may come later.
+        """
         if self._lock_file is None:
             message = f"{self.path} is not open"
             raise StoreError(message)
@@ -254,8 +266,7 @@ class JSONStore:
             with draft.open("w", encoding="utf-8") as file:
                 json.dump(to_json(state), file)
                 file.flush()
-                if sync:
-                    os.fsync(file.fileno())
+                os.fsync(file.fileno())
             draft.replace(self.path)
             if sync:
                 sync_folder(self.path.parent)
@@ -271,6 +282,9 @@ class JSONStore:
         except (KeyError, TypeError, ValueError) as error:
             message = f"{self.path} is damaged: {error}"
             raise StoreCorruptError(message) from error
+        except OSError as error:
+            message = f"{self.path} cannot be read: {error}"
+            raise StoreError(message) from error
 
 
 def sync_folder(folder: Path) -> None:

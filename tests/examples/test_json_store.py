@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import os
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -90,8 +93,42 @@ def test_a_file_that_is_damaged_is_refused(text: str, tmp_path: Path) -> None:
     store = JSONStore(path)
     with pytest.raises(StoreCorruptError, match="is damaged"):
         store.open("me", 0)
-    store.close()
+    with pytest.raises(StoreCorruptError, match="is damaged"):  # and not: in use
+        JSONStore(path).open("you", 0)
     assert path.read_text() == text
+
+
+@pytest.mark.parametrize(
+    ("name", "message"), [("nowhere/queue.json", "cannot be locked"), (".", "cannot be read")]
+)
+def test_a_path_that_cannot_be_a_file_is_refused(name: str, message: str, tmp_path: Path) -> None:
+    """As the protocol has it."""
+    path = tmp_path / "folder"
+    path.mkdir()
+    with pytest.raises(StoreError, match=message):
+        JSONStore(path / name).open("me", 0)
+
+
+@pytest.mark.parametrize("sync", [True, False])
+def test_a_file_is_on_disk_before_it_takes_the_place_of_another(
+    sync: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A power cut may lose a commit that need not be safe, but none of those before."""
+    store = JSONStore(tmp_path / "queue.json")
+    store.open("me", 0)
+    steps: list[object] = []
+
+    def fsync(number: int) -> None:
+        is_folder = stat.S_ISDIR(os.fstat(number).st_mode)
+        drafts = [json.loads(draft.read_text()) for draft in tmp_path.glob("*.draft")]
+        steps.append("folder" if is_folder else drafts[0]["is_paused"])
+
+    monkeypatch.setattr("os.fsync", fsync)
+    with store.write(sync=sync) as table:
+        table.set_paused(True)
+    store.close()
+    assert steps == ([True, "folder"] if sync else [True])
+    assert json.loads(store.path.read_text())["is_paused"]
 
 
 def test_a_write_that_fails_leaves_the_queue_as_it_was(tmp_path: Path) -> None:
