@@ -114,6 +114,9 @@ class FakeScanner:
     def hold(self, *library_ids: LibraryId) -> None:
         """Hold every scan that begins from now on and has no script with an end.
 
+        One that `run_pending` runs waits on the thread that called it. If no other thread releases
+        it within 10 real seconds, it raises `SystemExit`, and so does `run_pending`.
+
         Args:
             library_ids: Hold only scans of these libraries; none: of all.
 
