@@ -25,6 +25,7 @@ from tests.service.failing_store import FailingStore
 from tests.service.shared_store import DurableStore, SharedQueue, SharedStore
 from tests.testing.broken import Broken, assert_found
 from tests.testing.broken_stores import (
+    KeepsTheParentsLock,
     broken_durable_stores,
     broken_files,
     broken_shared_files,
@@ -163,6 +164,12 @@ def test_every_promise_is_broken_once() -> None:
         *broken_writers.promises(),
     ]
     assert set(names) == set(promises_of("store"))
+
+
+def test_a_child_that_hangs_is_told_from_a_check_that_does() -> None:
+    """It has less time than the check."""
+    with pytest.raises(ConformanceError, match="a forked child was not done after"):
+        check_store(KeepsTheParentsLock, patience=1)
 
 
 # --- the call ---
