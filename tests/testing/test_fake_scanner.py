@@ -249,10 +249,22 @@ def test_orders_to_a_scan_that_has_returned_are_refused(
     queue: ScanQueueService, scan: FakeScan, order: str
 ) -> None:
     """A test that means them to change something would pass without."""
-    queue.cancel_task(scan.task.id)
+    scan.do(lambda context: 1 // 0)
     task = queue.wait(scan.task.id, quiet=True)
     with pytest.raises(RuntimeError, match=rf"^{order}\(\) comes too late .* has returned already"):
         ORDERS[order](scan)
+
+    assert current(queue, scan.task.id) == task
+
+
+@pytest.mark.parametrize("order", list(ORDERS))
+def test_orders_to_a_scan_that_was_cancelled_change_nothing(
+    queue: ScanQueueService, scan: FakeScan, order: str
+) -> None:
+    """Whether it has heard of the cancel before is chance, and a test must not depend on it."""
+    queue.cancel_task(scan.task.id)
+    task = queue.wait(scan.task.id, quiet=True)
+    ORDERS[order](scan)
 
     assert current(queue, scan.task.id) == task
 

@@ -50,6 +50,8 @@ class FakeScan:
         self._returned = _sync.Event()
         self._settled = _sync.Event()
         """Set with the first of the two."""
+        self._was_cancelled = False
+        """Whether it had been asked to stop when it returned."""
 
     def __repr__(self) -> str:
         state = "returned" if self.has_returned else "running"
@@ -90,7 +92,7 @@ class FakeScan:
 
         Raises:
             TypeError: `action` cannot be called.
-            RuntimeError: The scan has returned, or was told to.
+            RuntimeError: The scan has returned, and not because of a cancel, or was told to.
         """
         if not callable(action):
             wrong_type("action", action, "a function of the context")
@@ -110,7 +112,8 @@ class FakeScan:
 
         Raises:
             TypeError: `result` is not a `TaskResult`.
-            RuntimeError: The scan has returned, or was told to, so the result would be lost.
+            RuntimeError: The scan has returned, and not because of a cancel, or was told to: the
+                result would be lost.
         """
         found = TaskResult() if result is None else result
         check_instance("result", found, TaskResult)
@@ -126,7 +129,7 @@ class FakeScan:
 
         Raises:
             TypeError: `error` is not an exception.
-            RuntimeError: The scan has returned, or was told to.
+            RuntimeError: The scan has returned, and not because of a cancel, or was told to.
         """
         if not isinstance(error, BaseException):
             wrong_type("error", error, "an exception")
@@ -143,7 +146,9 @@ class FakeScan:
         self._live.wake()
 
     def _refuse_if_over(self, call: str) -> None:
-        if self.has_returned or self._is_ended_by_test:
+        """Refuse what comes too late; whether a cancel has come before it is chance."""
+        is_over = self.has_returned and not self._was_cancelled
+        if is_over or self._is_ended_by_test:
             how = "has returned already" if self.has_returned else "was told to return already"
             message = f"{call}() comes too late for {self!r}: it {how}"
             raise RuntimeError(message)
@@ -182,6 +187,7 @@ class FakeScan:
                 return TaskResult()
             return self._wait_for_orders()
         finally:
+            self._was_cancelled = self.context.cancelled
             self._returned.set()
             self._settled.set()
 
