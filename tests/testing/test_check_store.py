@@ -169,7 +169,7 @@ def test_every_promise_is_broken_once() -> None:
 def test_a_child_that_hangs_is_told_from_a_check_that_does() -> None:
     """It has less time than the check."""
     with pytest.raises(ConformanceError, match="a forked child was not done after"):
-        check_store(KeepsTheParentsLock, patience=1)
+        check_store(KeepsTheParentsLock, patience=HASTE)
 
 
 # --- the call ---
