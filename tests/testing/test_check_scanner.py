@@ -16,7 +16,7 @@ from scanqueue.testing import ConformanceError, FakeScanner, check_scanner
 from scanqueue.testing._checks.scan import Scan
 from tests.service.tools import Call
 from tests.testing.broken import Broken, assert_found
-from tests.testing.broken_scanners import GoodScanner, broken_scanners
+from tests.testing.broken_scanners import GoodScanner, ReturnsNothing, broken_scanners
 
 HASTE = 1.0
 """Seconds that a check of a broken scanner may hang."""
@@ -163,7 +163,7 @@ def test_a_scanner_is_named_by_its_class_or_function() -> None:
     def finds_nothing(library_id: LibraryId, context: ScanContext) -> TaskResult:
         return TaskResult()
 
-    for scanner, name in ((FakeScanner(), "FakeScanner"), (finds_nothing, "finds_nothing")):
+    for scanner, name in ((ReturnsNothing(), "ReturnsNothing"), (finds_nothing, "finds_nothing")):
         with pytest.raises(ConformanceError) as caught:
             check_scanner(scanner, "music")
         assert caught.value.subject == name
