@@ -1,10 +1,13 @@
 """A media server on FastAPI: its libraries, its page, and the scan queue of `scan_queue`."""
 
+import logging
+import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request, Response
+from fastapi.responses import JSONResponse
 from fastapi.security import APIKeyCookie, HTTPBearer
 from pydantic import BaseModel, ConfigDict
 from starlette.datastructures import MutableHeaders
@@ -30,6 +33,8 @@ from medialibrary import (
 )
 from medialibrary.access import COOKIE, COOKIE_AGE, MAX_BODY, PAGE_HEADERS, SESSION_PATH, Access
 from scanqueue import ScanQueueService
+
+logger = logging.getLogger(__name__)
 
 site = APIRouter(tags=["libraries"], responses=PROBLEMS)
 sessions = APIRouter(tags=["sessions"], responses=PROBLEMS)
@@ -63,7 +68,11 @@ def create_app(
     app = FastAPI(
         title="Media server",
         lifespan=lifespan,
-        exception_handlers=EXCEPTION_HANDLERS,
+        exception_handlers={
+            **EXCEPTION_HANDLERS,
+            sqlite3.Error: explain_catalogue,
+            Exception: explain_crash,
+        },
         redirect_slashes=False,
         docs_url=None,  # it loads its scripts from another host
         redoc_url=None,  # same
@@ -106,6 +115,17 @@ class Guard:
         )
         answer = problem(*refusal) if refusal else self._app
         await answer(scope, receive, protect)
+
+
+async def explain_catalogue(_request: Request, error: sqlite3.Error) -> JSONResponse:
+    """Return that the catalogue is busy, or its disk fails; the log says what it is."""
+    logger.error("cannot use the catalogue: %r", error)
+    return problem(503, "the catalogue cannot be used now")
+
+
+async def explain_crash(_request: Request, _error: Exception) -> JSONResponse:
+    """Return that something went wrong, with the headers: Starlette answers outside the guard."""
+    return problem(500, "the server failed", PAGE_HEADERS)
 
 
 class Library(BaseModel):

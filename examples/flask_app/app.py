@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import sqlite3
 from typing import TYPE_CHECKING, NamedTuple
 
 from flask import Blueprint, Flask, Response, abort, current_app, request, send_from_directory
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
 
     from medialibrary import Settings
     from scanqueue import ScanQueueService
+
+logger = logging.getLogger(__name__)
 
 scan_queue = ScanQueue()
 site = Blueprint("site", __name__)
@@ -56,6 +60,7 @@ def create_app(settings: Settings | None = None, service: ScanQueueService | Non
     app.before_request(guard)
     app.after_request(protect)
     app.register_error_handler(HTTPException, explain_http)
+    app.register_error_handler(sqlite3.Error, explain_catalogue)
     app.register_blueprint(site)
     scan_queue.init_app(
         app,
@@ -89,6 +94,12 @@ def protect(response: Response) -> Response:
     """Let the page run nothing but its own scripts."""
     response.headers.update(PAGE_HEADERS)
     return response
+
+
+def explain_catalogue(error: sqlite3.Error) -> Response:
+    """Return that the catalogue is busy, or its disk fails; the log says what it is."""
+    logger.error("cannot use the catalogue: %r", error)
+    return problem(503, "the catalogue cannot be used now")
 
 
 @site.get("/api/libraries")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sqlite3
 from collections import Counter
 from contextlib import closing, contextmanager
@@ -57,6 +58,8 @@ class MediaFile(NamedTuple):
 class Catalogue:
     """A small SQLite database, with a transaction for each call.
 
+    Reads wait for nobody: neither for a scan that saves what it found, nor for each other.
+
     Thread-safety: every method may be called from any thread.
 
     Args:
@@ -70,7 +73,9 @@ class Catalogue:
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        with self._transaction() as database:
+        with self._connect() as database:
+            database.execute("PRAGMA journal_mode = WAL")  # which is kept in the file
+        with self._writing() as database:
             for statement in SCHEMA.split(";"):
                 database.execute(statement)
 
@@ -81,7 +86,7 @@ class Catalogue:
             folder: It need not exist: its drive may be away.
         """
         real = os.path.realpath(folder)
-        with self._transaction() as database:
+        with self._writing() as database:
             database.execute(
                 "INSERT OR IGNORE INTO library (folder) VALUES (?)", [os.fsencode(real)]
             )
@@ -92,14 +97,17 @@ class Catalogue:
 
     def libraries(self) -> list[Library]:
         """Return all libraries, in the order in which they were added."""
-        with self._transaction() as database:
+        with self._reading() as database:
             rows = database.execute("SELECT id, folder FROM library ORDER BY id").fetchall()
         return [Library(library_id, Path(os.fsdecode(folder))) for library_id, folder in rows]
 
     def find_library(self, text: str) -> int | None:
         """Return the id that a part of an address names, or None if there is no such library."""
-        ids = [library.id for library in self.libraries()]
-        return next((library_id for library_id in ids if str(library_id) == text), None)
+        if not re.fullmatch("[1-9][0-9]{0,17}", text):  # SQLite has no longer ones
+            return None
+        with self._reading() as database:
+            row = database.execute("SELECT id FROM library WHERE id = ?", [int(text)]).fetchone()
+        return row and int(row[0])
 
     def library(self, library_id: LibraryId) -> Library:
         """Return a library.
@@ -107,7 +115,7 @@ class Catalogue:
         Raises:
             LookupError: There is none with this id.
         """
-        with self._transaction() as database:
+        with self._reading() as database:
             row = database.execute(
                 "SELECT id, folder FROM library WHERE id = ?", [library_id]
             ).fetchone()
@@ -118,7 +126,7 @@ class Catalogue:
 
     def files(self, library_id: LibraryId) -> dict[str, MediaFile]:
         """Return what is known of the files of a library, by path."""
-        with self._transaction() as database:
+        with self._reading() as database:
             rows = database.execute(
                 "SELECT path, size, modified, title, artist, album, seconds"
                 " FROM file WHERE library_id = ?",
@@ -131,18 +139,24 @@ class Catalogue:
         """Return files that have a text in their path, title, artist or album.
 
         Args:
-            text: What to look for; capital letters of the alphabet are as good as small ones.
+            text: What to look for; capital letters are as good as small ones.
             limit: Return at most this many.
 
         Returns:
             The id of the library of each, and the file.
         """
-        with self._transaction() as database:
+        wanted = text.casefold()
+
+        def is_found(path: bytes, *tags: str | None) -> bool:
+            return any(wanted in tag.casefold() for tag in (os.fsdecode(path), *tags) if tag)
+
+        with self._reading() as database:
+            # SQLite's own lower() knows the letters of ASCII only.
+            database.create_function("is_found", 4, is_found, deterministic=True)
             rows = database.execute(
-                "SELECT * FROM file WHERE instr(lower(CAST(path AS TEXT)), :text)"
-                " OR instr(lower(title), :text) OR instr(lower(artist), :text)"
-                " OR instr(lower(album), :text) ORDER BY library_id, path LIMIT :limit",
-                {"text": text.lower(), "limit": limit},
+                "SELECT * FROM file WHERE is_found(path, title, artist, album)"
+                " ORDER BY library_id, path LIMIT ?",
+                [limit],
             ).fetchall()
         return [(row[0], MediaFile(os.fsdecode(row[1]), *row[2:])) for row in rows]
 
@@ -156,7 +170,7 @@ class Catalogue:
             changed: Files that are new, or not what they were.
             removed: Paths of files that are gone.
         """
-        with self._transaction() as database:
+        with self._writing() as database:
             database.executemany(
                 "INSERT OR REPLACE INTO file VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                 ((library_id, os.fsencode(path), *rest) for path, *rest in changed),
@@ -167,13 +181,25 @@ class Catalogue:
             )
 
     @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        """Open the database for one transaction: a connection belongs to one thread."""
+    def _reading(self) -> Iterator[sqlite3.Connection]:
+        """Open the database, and show it as it is at one moment."""
+        with self._connect() as database, database:
+            database.execute("BEGIN")
+            yield database
+
+    @contextmanager
+    def _writing(self) -> Iterator[sqlite3.Connection]:
+        """Open the database for a transaction, which waits until no other one writes."""
+        with self._connect() as database, database:  # commits, or rolls back on an exception
+            database.execute("BEGIN IMMEDIATE")
+            yield database
+
+    @contextmanager
+    def _connect(self) -> Iterator[sqlite3.Connection]:
+        """Open the database: a connection belongs to one thread."""
         with closing(sqlite3.connect(self.path, timeout=30.0, isolation_level=None)) as database:
             database.execute("PRAGMA foreign_keys = ON")
-            database.execute("BEGIN IMMEDIATE")
-            with database:  # commits, or rolls back on an exception
-                yield database
+            yield database
 
 
 def name_libraries(libraries: Iterable[Library]) -> dict[LibraryId, str]:

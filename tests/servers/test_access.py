@@ -2,6 +2,7 @@
 
 import pytest
 
+from medialibrary.access import PAGE_HEADERS
 from scanqueue import QueueFullError, ScanQueueError
 from tests.servers.conftest import Server, ServerMaker
 from tests.servers.drivers import BEARER, TOKEN, Json
@@ -200,3 +201,4 @@ def test_a_crash_tells_nothing(
     answer = server.driver.ask("GET", "/api/scan-queue")
     assert answer.problem()[0] == 500
     assert "swordfish" not in answer.text
+    assert {name.lower() for name in PAGE_HEADERS} <= answer.headers.keys()

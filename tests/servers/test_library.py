@@ -1,12 +1,22 @@
 """The media library behind the servers: its names, its files, and its settings."""
 
 import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 from attrs import evolve
 
-from medialibrary import Settings, load_settings, python_folders, settings_from_environment
+from medialibrary import (
+    MediaFile,
+    Settings,
+    load_settings,
+    python_folders,
+    settings_from_environment,
+)
 from medialibrary.access import Access
 from scanqueue import MemoryStore, ScanQueueService, SQLiteStore
 from tests.examples.audio import write_flac
@@ -58,6 +68,61 @@ def test_what_was_found_can_be_searched_for(make_server: ServerMaker, settings: 
     assert len(search("")) == 3
     assert len(search("limit=2")) == 2
     assert search("search=nothing") == search("limit=0") == []
+
+
+def test_a_search_knows_the_capitals_of_all_letters(
+    make_server: ServerMaker, settings: Settings
+) -> None:
+    """In names and in tags, as typed and in small letters."""
+    settings.open_catalogue().save(
+        2, [MediaFile("\u00c9t\u00e9.txt", 1, 0.0, album="STRA\u1e9eE")], []
+    )
+    server = make_server()
+    for text in ("\u00c9t\u00e9", "\u00e9T\u00c9", "stra\u00dfe", "STRASSE"):
+        (file,) = server.driver.ask("GET", f"/api/files?search={quote(text)}").json()
+        assert file["path"] == "\u00c9t\u00e9.txt"
+
+
+@contextmanager
+def transaction(settings: Settings, begin: str) -> Iterator[None]:
+    """Keep a transaction open that has looked at the catalogue."""
+    path = settings.data / "catalogue.sqlite3"
+    with closing(sqlite3.connect(path, isolation_level=None)) as database:
+        database.execute(begin)
+        database.execute("SELECT * FROM file").fetchall()
+        yield
+
+
+def test_nobody_who_looks_waits_for_who_saves(server: Server, settings: Settings) -> None:
+    """Neither a listing, nor a search, nor the request for a scan, which looks for its library."""
+    with transaction(settings, "BEGIN IMMEDIATE"):
+        assert server.driver.ask("GET", "/api/libraries").status == 200
+        assert server.driver.ask("GET", "/api/files?search=a").json() == []
+        assert server.driver.ask("POST", "/api/libraries/1/scan").status == 202
+
+
+def test_who_saves_does_not_wait_for_who_looks(settings: Settings) -> None:
+    """A search that takes its time holds no scan up."""
+    catalogue = settings.open_catalogue()
+    with transaction(settings, "BEGIN"):
+        catalogue.save(1, [MediaFile("a.txt", 1, 0.0)], [])
+    assert list(catalogue.files(1)) == ["a.txt"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("GET", "libraries"), ("GET", "files?search=a"), ("POST", "libraries/1/scan")],
+)
+def test_a_catalogue_that_fails_is_503(
+    server: Server, settings: Settings, method: str, path: str
+) -> None:
+    """With when to come again; what it is stays in the log."""
+    (settings.data / "catalogue.sqlite3").write_bytes(b"no database" * 100)
+    answer = server.driver.ask(method, f"/api/{path}")
+    assert answer.problem() == (503, "about:blank")
+    assert int(answer.headers["retry-after"]) > 0
+    assert "database" not in answer.text
+    assert server.service.list_tasks() == []
 
 
 def test_a_search_without_a_number_is_400(server: Server) -> None:
