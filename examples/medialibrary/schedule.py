@@ -22,6 +22,8 @@ logger = logging.getLogger(__name__)
 LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 LOOK_AGAIN = timedelta(minutes=5)
 """When to look again at a library whose scan has not ended yet, or was refused; at the latest."""
+OVERDUE_JITTER = timedelta(minutes=1)
+"""The longest random time that a library waits which is overdue, or was never scanned."""
 RECENT = 16
 """How many of a library's ended tasks to look at first."""
 
@@ -45,7 +47,7 @@ class Schedule:
         every: How long after the end of a scan the next one begins.
         retry: The same, if the library was unavailable and this is shorter.
         jitter: Each waits for a random time up to this, so that not all begin at once; a tenth of
-            `every` when None.
+            `every` when None. What is overdue waits for a minute at most.
         now: The time.
     """
 
@@ -106,7 +108,8 @@ class AfterLastScan(BaseTrigger):  # type: ignore[misc]  # APScheduler has no ty
 
     Args:
         due_at: Returns when it is due.
-        jitter: Each time is later by a random time up to this.
+        jitter: Each time is later by a random time up to this; if it is overdue, by a minute at
+            most.
         look_again: How long after a time the next one is, if the library is due still.
     """
 
@@ -133,9 +136,10 @@ class AfterLastScan(BaseTrigger):  # type: ignore[misc]  # APScheduler has no ty
         except StoreError as error:
             logger.warning("cannot read the history: %r", error)
             due = now + self._look_again
+        jitter = self._jitter if due > now else min(self._jitter, OVERDUE_JITTER)
         if previous_fire_time is not None:
             due = max(due, previous_fire_time + self._look_again)
-        later: datetime = self._apply_jitter(max(due, now), self._jitter.total_seconds(), now)
+        later: datetime = self._apply_jitter(max(due, now), jitter.total_seconds(), now)
         return later
 
 

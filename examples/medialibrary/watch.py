@@ -88,9 +88,9 @@ class FolderWatch:
                 try:
                     self._watch(library, changed)
                     self._stop.wait(self._look_every)
-                except (OSError, UnicodeError) as error:  # too many folders for the system, say
+                except OSError as error:  # too many folders for the system, say
                     self._wait_after(error, library)
-                except RuntimeError as error:  # a name is no text, which ends what watchfiles does
+                except (RuntimeError, UnicodeError) as error:  # a name is no text: watchfiles ends
                     self._wait_after(error, library)
                     # If such events never cease, no watch lasts until something is submitted.
                     self._submit(library, changed, self._now())

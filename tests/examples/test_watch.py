@@ -138,6 +138,18 @@ def test_names_that_are_no_text_cannot_keep_a_library_from_being_scanned(
         watch.stop()
 
 
+def test_a_library_whose_own_name_is_no_text_is_scanned(tmp_path: Path) -> None:
+    """No watch of it lasts."""
+    root = tmp_path / "caf\udce9"
+    root.mkdir()
+    with ScanQueueService(FakeScanner()) as queue:
+        changes = queue.changes()
+        watch = watch_over(queue, Library(1, root), debouncer=partial(Debouncer, longest=0.1))
+        watch.start()
+        assert next(changes).scope == WHOLE
+        watch.stop()
+
+
 def test_a_folder_that_comes_back_is_scanned_and_watched(watched: Watched) -> None:
     """Another with its name, that is: the system goes on to watch the one that has gone."""
     watched.root.rename(watched.root.with_name("away"))
