@@ -11,11 +11,16 @@ import signal
 from threading import Event
 
 from medialibrary import load_settings
+from medialibrary.settings import fail
 
 
 def main() -> None:
     """Scan what the others submit."""
     settings = load_settings()
+    if settings.store == "memory":
+        fail("MEDIASERVER_STORE: must be sqlite here: a queue in memory belongs to its process")
+    if not settings.scans:
+        fail("MEDIASERVER_SCANS: must not be 0 here: nobody would scan")
     stop = Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())

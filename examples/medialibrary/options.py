@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import secrets
 
-from medialibrary.settings import read_duration
+from medialibrary.variables import read_duration
+
+MAX_PORT = 65535
 
 
 def read_options(program: str) -> argparse.Namespace:
@@ -17,7 +20,7 @@ def read_options(program: str) -> argparse.Namespace:
     """
     parser = argparse.ArgumentParser(prog=program)
     parser.add_argument("--host", default="127.0.0.1", help="(default: %(default)s)")
-    parser.add_argument("--port", type=int, default=8000, help="(default: %(default)s)")
+    parser.add_argument("--port", type=read_port, default=8000, help="(default: %(default)s)")
     parser.add_argument(
         "--every", help="scan each library so long after its last scan: 30m, 6h, 7d"
     )
@@ -35,3 +38,15 @@ def read_options(program: str) -> argparse.Namespace:
         os.environ["MEDIASERVER_TOKEN"] = secrets.token_urlsafe()
         print(f"The token, until the server stops: {os.environ['MEDIASERVER_TOKEN']}", flush=True)
     return options
+
+
+def read_port(text: str) -> int:
+    """Return the number of a port; 0: the system chooses one.
+
+    Raises:
+        ArgumentTypeError: It is none.
+    """
+    if not re.fullmatch("[0-9]{1,5}", text) or int(text) > MAX_PORT:
+        message = f"must be a number from 0 to {MAX_PORT}, not {text!r}"
+        raise argparse.ArgumentTypeError(message)
+    return int(text)

@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 import os
-import re
 import sys
 import sysconfig
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, NoReturn, TypeVar
 
-from attrs import Factory, field, frozen, validators
+from attrs import Factory, field, frozen
 
 from medialibrary.catalogue import Catalogue
 from medialibrary.scanner import MediaScanner
+from medialibrary.variables import (
+    RATE,
+    between,
+    matching,
+    read_duration,
+    read_folders,
+    read_integer,
+    read_seconds,
+    read_switch,
+    variable,
+)
 from scanqueue import MemoryStore, ScanQueueService, SQLiteStore
 
 if TYPE_CHECKING:
@@ -26,8 +36,6 @@ PAGE = Path(__file__).with_name("static")
 """The folder of the page that the servers show."""
 DATA = "~/.cache/scanqueue/mediaserver"
 T = TypeVar("T")
-RATE = r"\d+ ?(/|per) ?(\d+ ?)?(second|minute|hour|day)s?"
-UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
 @frozen(kw_only=True)
@@ -35,31 +43,40 @@ class Settings:
     """How a media server is set up; each has a variable in the environment.
 
     Raises:
-        ValueError: There is no token, no such store or rate, or a number is below 0.
+        ValueError: A setting is not as it should be; the message names its variable.
     """
 
-    token: str = field(validator=validators.min_len(1), repr=False)
-    """`MEDIASERVER_TOKEN`: what clients have to show."""
+    token: str = field(
+        validator=matching("[!-~]+", "letters of ASCII, digits and signs, without blanks"),
+        repr=False,
+    )
+    """`MEDIASERVER_TOKEN`: what clients have to show, in a header."""
     data: Path
     """`MEDIASERVER_DATA`: the folder of the queue and the catalogue."""
     folders: list[Path] = Factory(list)
     """`MEDIASERVER_FOLDERS`: what to serve as libraries, with `:` in between (`;` on Windows)."""
-    store: str = field(default="sqlite", validator=validators.in_(("sqlite", "memory")))
+    store: str = field(default="sqlite", validator=matching("sqlite|memory", "sqlite or memory"))
     """`MEDIASERVER_STORE`: `sqlite`, or `memory` for a queue that ends with its process."""
-    scans: int = field(default=1, validator=validators.ge(0))
+    scans: int = field(default=1, validator=between(0, 64))
     """`MEDIASERVER_SCANS`: how many libraries a process scans at a time; 0: others scan."""
-    pause: float = field(default=0.0, validator=validators.ge(0))
+    pause: float = field(default=0.0, validator=between(0, 60))
     """`MEDIASERVER_PAUSE`: seconds to wait at each file, to have something to watch."""
-    streams: int = field(default=8, validator=validators.ge(0))
+    streams: int = field(default=8, validator=between(0, 10_000))
     """`MEDIASERVER_STREAMS`: how many event streams a process holds open."""
-    rate: str = field(default="120/minute", validator=validators.matches_re(RATE))
+    rate: str = field(default="120/minute", validator=matching(RATE, "such as 120/minute"))
     """`MEDIASERVER_RATE`: how often a client may ask for anything but to look."""
     every: timedelta | None = None
     """`MEDIASERVER_EVERY`: how long after its last scan a library is scanned again, `6h` say."""
     watch: bool = False
     """`MEDIASERVER_WATCH`: 1 to watch the folders, and to scan what changes."""
-    quiet: float = field(default=10.0, validator=validators.ge(0))
+    quiet: float = field(default=10.0, validator=between(0, 3600))
     """`MEDIASERVER_QUIET`: seconds without a change after which a watched folder is scanned."""
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse a queue that nobody could scan for."""
+        if self.store == "memory" and not self.scans:
+            message = "MEDIASERVER_SCANS: must not be 0 with MEDIASERVER_STORE=memory"
+            raise ValueError(message)
 
     def open_catalogue(self) -> Catalogue:
         """Return the catalogue, with a library for each folder.
@@ -74,11 +91,7 @@ class Settings:
         return catalogue
 
     def make_service(self, catalogue: Catalogue) -> ScanQueueService:
-        """Return the queue of this process, which nobody has started yet.
-
-        Raises:
-            ValueError: Nobody would scan: the store is in memory, and `scans` is 0.
-        """
+        """Return the queue of this process, which nobody has started yet."""
         scanner = MediaScanner(catalogue, pause=self.pause) if self.scans else None
         in_file = self.store == "sqlite"
         return ScanQueueService(
@@ -121,10 +134,20 @@ def load_settings() -> Settings:
     The exit code is that on which gunicorn ends, instead of starting its worker again for ever.
     """
     try:
-        return settings_from_environment()
+        settings = settings_from_environment()
     except ValueError as error:
-        print(f"error: {error.args[0]}", file=sys.stderr, flush=True)  # attrs has more of them
-        sys.exit(3)
+        fail(str(error))
+    try:
+        settings.data.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        fail(f"MEDIASERVER_DATA: {error}")
+    return settings
+
+
+def fail(message: str) -> NoReturn:
+    """Say in one line what is wrong with the settings, and exit."""
+    print(f"error: {message}", file=sys.stderr, flush=True)
+    sys.exit(3)
 
 
 def settings_from_environment(environment: Mapping[str, str] = os.environ) -> Settings:
@@ -135,12 +158,11 @@ def settings_from_environment(environment: Mapping[str, str] = os.environ) -> Se
     """
 
     def read(name: str, convert: Callable[[str], T], default: T) -> T:
-        variable = f"MEDIASERVER_{name}"
-        text = environment.get(variable)
+        text = environment.get(variable(name))
         try:
             return convert(text) if text else default
         except ValueError as error:
-            message = f"{variable}: {error}"
+            message = f"{variable(name)}: {error}"
             raise ValueError(message) from error
 
     if not environment.get("MEDIASERVER_TOKEN"):
@@ -151,32 +173,14 @@ def settings_from_environment(environment: Mapping[str, str] = os.environ) -> Se
         data=Path(read("DATA", str, DATA)).expanduser(),
         folders=read("FOLDERS", read_folders, []) or python_folders(),
         store=read("STORE", str, "sqlite"),
-        scans=read("SCANS", int, 1),
-        pause=read("PAUSE", float, 0.0),
-        streams=read("STREAMS", int, 8),
+        scans=read("SCANS", read_integer, 1),
+        pause=read("PAUSE", read_seconds, 0.0),
+        streams=read("STREAMS", read_integer, 8),
         rate=read("RATE", str, "120/minute"),
         every=read("EVERY", read_duration, None),
-        watch=bool(read("WATCH", int, 0)),
-        quiet=read("QUIET", float, 10.0),
+        watch=read("WATCH", read_switch, False),
+        quiet=read("QUIET", read_seconds, 10.0),
     )
-
-
-def read_folders(text: str) -> list[Path]:
-    """Return folders that are written with `:` in between, or `;` on Windows."""
-    return [Path(name).expanduser() for name in text.split(os.pathsep) if name]
-
-
-def read_duration(text: str) -> timedelta:
-    """Return a duration as people write it: `30m`, `6h`, `7d`.
-
-    Raises:
-        ValueError: It is none, or no time at all.
-    """
-    found = re.fullmatch(r"([1-9][0-9]{0,3})([smhd])", text)
-    if found is None:
-        message = f"{text!r}: must be a number with s, m, h or d behind it, such as 6h"
-        raise ValueError(message)
-    return timedelta(**{UNITS[found[2]]: int(found[1])})
 
 
 def python_folders() -> list[Path]:

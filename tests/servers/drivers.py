@@ -18,7 +18,7 @@ from scanqueue import ScanQueueService
 
 Json: TypeAlias = Any
 
-TOKEN = "to be let in"  # noqa: S105 - of the tests
+TOKEN = "to-be-let-in"  # noqa: S105 - of the tests
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
 
 

@@ -100,3 +100,8 @@ def test_triggers_are_set_on_the_command_line(
     with pytest.raises(SystemExit):
         read_options("server")
     assert "error: --every: 'often': must be a number" in capsys.readouterr().err
+    for port in ("99999", "http"):
+        monkeypatch.setattr("sys.argv", ["server", "--port", port])
+        with pytest.raises(SystemExit):
+            read_options("server")
+        assert "must be a number from 0 to 65535" in capsys.readouterr().err
