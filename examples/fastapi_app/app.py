@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request, Respons
 from fastapi.responses import JSONResponse
 from fastapi.security import APIKeyCookie, HTTPBearer
 from pydantic import BaseModel, ConfigDict
-from starlette.datastructures import MutableHeaders
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from fastapi_app.scan_queue import (
@@ -110,8 +110,9 @@ class Guard:
 
         request = Request(scope)
         client = request.client.host if request.client else ""
+        found = {name: ",".join(request.headers.getlist(name)) for name in request.headers}
         refusal = self._access.refuse(
-            request.method, scope["path"], request.headers, request.cookies, client
+            request.method, scope["path"], Headers(found), request.cookies, client
         )
         answer = problem(*refusal) if refusal else self._app
         await answer(scope, receive, protect)

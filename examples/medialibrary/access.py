@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+import re
 import time
 from functools import cached_property
 from hashlib import sha256
@@ -24,6 +25,8 @@ SESSION_PATH = "/api/session"
 """Where the token is exchanged for the cookie."""
 MAX_BODY = 256 * 1024
 """Bytes of a request's body."""
+MAX_DIGITS = 9
+"""Of what says how long it is: Python turns no more than 4,300 into a number."""
 PAGE_HEADERS = {
     "Cache-Control": "no-cache",
     "Content-Security-Policy": (
@@ -39,7 +42,7 @@ class Headers(Protocol):
     """The headers of a request, whatever the case of their names."""
 
     def get(self, name: str, /) -> str | None:
-        """Return a header, or None."""
+        """Return a header, or None; those of one name are one, with commas in between."""
 
 
 class Refusal(NamedTuple):
@@ -115,16 +118,22 @@ class Access:
         if not is_known and not path.endswith(SESSION_PATH):
             scheme = {"WWW-Authenticate": "Bearer"}
             return Refusal(HTTPStatus.UNAUTHORIZED, "show the token", scheme)
-        length = headers.get("Content-Length") or ""
-        if length.isdecimal() and int(length) > MAX_BODY:
-            return Refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "the body is too long", {})
-        return None
+        return refuse_length(headers.get("Content-Length") or "0")
 
     def _is_known(self, headers: Headers, cookies: Mapping[str, str]) -> bool:
         scheme, _, token = (headers.get("Authorization") or "").partition(" ")
         if scheme.lower() == "bearer" and self.is_token(token.strip()):
             return True
         return hmac.compare_digest(cookies.get(COOKIE, "").encode(), self.cookie.encode())
+
+
+def refuse_length(text: str) -> Refusal | None:
+    """Return the answer to a request whose body has no length, or is too long; None: it is not."""
+    if not re.fullmatch("[0-9]+", text):  # or it would be taken for an empty body
+        return Refusal(HTTPStatus.BAD_REQUEST, "Content-Length: must be a number", {})
+    if len(text) > MAX_DIGITS or int(text) > MAX_BODY:
+        return Refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "the body is too long", {})
+    return None
 
 
 def is_cross_site(headers: Headers) -> bool:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from medialibrary.access import PAGE_HEADERS
+from medialibrary.access import PAGE_HEADERS, SESSION_PATH, Access
 from scanqueue import QueueFullError, ScanQueueError
 from tests.servers.conftest import Server, ServerMaker
 from tests.servers.drivers import BEARER, TOKEN, Json
@@ -99,6 +99,26 @@ def test_a_session_needs_a_token(server: Server) -> None:
         assert answer.problem() == (400, "urn:scanqueue:invalid-argument"), body
     empty = server.driver.ask("POST", "/api/session", headers={})
     assert empty.problem() == (400, "urn:scanqueue:invalid-argument")
+
+
+@pytest.mark.parametrize("length", ["-1", "+5", "0x5", "x", "\u0663", "1, 1"])
+def test_a_length_that_is_no_number_is_400(length: str) -> None:
+    """Servers that do not look at it themselves would read no body."""
+    refusal = Access(TOKEN, "9/day").refuse(
+        "POST", SESSION_PATH, {"Content-Length": length}, {}, ""
+    )
+    assert refusal is not None
+    assert refusal.status == 400
+
+
+@pytest.mark.parametrize("length", ["262145", "9" * 5000])
+def test_a_length_that_is_too_long_is_413(length: str) -> None:
+    """Also one that Python turns into no number, and of whoever has no token."""
+    refusal = Access(TOKEN, "9/day").refuse(
+        "POST", SESSION_PATH, {"Content-Length": length}, {}, ""
+    )
+    assert refusal is not None
+    assert refusal.status == 413
 
 
 @pytest.mark.parametrize(

@@ -14,15 +14,16 @@ from typing import Any
 import pytest
 from attrs import evolve
 from blockbuster import BlockBuster, BlockingError, blockbuster_ctx
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
 from fastapi.staticfiles import StaticFiles
 from fastapi.testclient import TestClient
 from hypothesis import example, given
 from hypothesis import strategies as st
+from starlette.types import Message
 
 import fastapi_app.scan_queue
 from fastapi_app.app import create_app
-from fastapi_app.scan_queue import routes, running
+from fastapi_app.scan_queue import EXCEPTION_HANDLERS, routes, running
 from fastapi_app.scan_queue.models import ScanRequest
 from medialibrary import Settings
 from scanqueue import QueueClosedError, ScanQueueService, ScanScope
@@ -132,6 +133,41 @@ def test_a_proxy_may_put_something_in_front(settings: Settings) -> None:
         assert answer.headers["Location"] == f"/media/api/scan-tasks/{answer.json()['task']['id']}"
         session = client.post("/media/api/session", json={"token": TOKEN})
         assert session.status_code == 204
+
+
+@pytest.mark.parametrize("name", ["Origin", "Authorization"])
+def test_of_two_headers_neither_is_passed_over(settings: Settings, name: str) -> None:
+    """The good one opens no door for the other; WSGI makes one of them, too."""
+    values = {"Origin": "http://testserver", **BEARER}
+    headers = [*(values | BEARER).items(), (name, values[name]), (name, "http://evil.example")]
+    app = create_app(settings, ScanQueueService(FakeScanner()))
+    with TestClient(app) as client:
+        answer = client.post("/api/scan-queue/pause", headers=headers)
+    assert answer.status_code == {"Origin": 403, "Authorization": 401}[name]
+
+
+def test_a_client_that_leaves_while_it_sends_is_no_error() -> None:
+    """Nothing is logged, and nobody reads the answer."""
+    app = FastAPI(exception_handlers=EXCEPTION_HANDLERS)
+
+    @app.post("/")
+    async def read(request: Request) -> None:
+        await request.body()
+
+    async def serve() -> None:
+        begun: Message = {"type": "http.request", "body": b"1", "more_body": True}
+        messages = iter([begun, {"type": "http.disconnect"}])
+
+        async def receive() -> Message:
+            return next(messages)
+
+        async def send(_message: Message) -> None:
+            """Nobody is there."""
+
+        scope = {"type": "http", "method": "POST", "path": "/", "headers": [], "query_string": b""}
+        await app(scope, receive, send)
+
+    asyncio.run(serve())
 
 
 def test_openapi_has_the_models_and_the_errors(settings: Settings) -> None:

@@ -8,6 +8,7 @@ from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException as AnyHTTPException
+from starlette.requests import ClientDisconnect
 from starlette.routing import Match, Mount
 
 from scanqueue import ScanQueueError
@@ -17,6 +18,8 @@ from .models import Problem
 
 RETRY_AFTER = 5
 """Seconds after which a client that was refused may try again."""
+NEW_413 = "Content Too Large"
+"""What FastAPI says, and Python since 3.13."""
 DETAILS = {
     404: "there is no such address",
     405: "there is no such method here",
@@ -45,7 +48,7 @@ async def explain_http(request: Request, error: AnyHTTPException) -> JSONRespons
         return respond(problem_from_error(ValueError(detail)))
     if status == HTTPStatus.METHOD_NOT_ALLOWED:
         headers = {"Allow": find_methods(request)}
-    if detail == HTTPStatus(status).phrase:  # nobody has said anything
+    if detail in (HTTPStatus(status).phrase, NEW_413):  # nobody has said anything
         detail = DETAILS.get(status, detail)
     return problem(status, detail, headers)
 
@@ -71,6 +74,11 @@ async def explain_invalid(_request: Request, error: RequestValidationError) -> J
     return respond(problem_from_error(ValueError(f"{where}: {first['msg']}")))
 
 
+async def explain_disconnect(_request: Request, _error: ClientDisconnect) -> JSONResponse:
+    """Return that the body is not whole; nobody reads it, but it is no crash for the log."""
+    return respond(problem_from_error(ValueError("body: the client has left")))
+
+
 async def explain_crash(_request: Request, _error: Exception) -> JSONResponse:
     """Return that something went wrong, and not what: the server logs that."""
     return problem(500, DETAILS[500])
@@ -80,6 +88,7 @@ EXCEPTION_HANDLERS: dict[int | type[Exception], Callable[[Request, Any], Any]] =
     ScanQueueError: explain,
     RequestValidationError: explain_invalid,
     AnyHTTPException: explain_http,
+    ClientDisconnect: explain_disconnect,
     Exception: explain_crash,
 }
 """For the argument `exception_handlers` of the application."""

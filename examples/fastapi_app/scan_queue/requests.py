@@ -80,6 +80,11 @@ async def require_json(request: Request) -> None:
         raise HTTPException(415, "the body must be JSON")
 
 
+def has_tag(header: str, tag: str) -> bool:
+    """Return whether `If-None-Match` has an entity tag, or is `*`, which is any of them."""
+    return header.strip() == "*" or tag in re.findall('"([^"]*)"', header)
+
+
 def check_digits(value: Any) -> Any:  # noqa: ANN401 - whatever pydantic has
     """Return a number that is written in digits; pydantic takes `1.0` and `+1_0` for one, too.
 
@@ -95,7 +100,7 @@ Digits = BeforeValidator(check_digits)
 Limit = Annotated[int, Query(ge=0, le=1000), Digits]
 Cursor = Annotated[int | None, Query(ge=0, lt=2**63), Digits]
 LastEventId = Annotated[
-    int | None, Header(ge=0, lt=2**63), Digits, BeforeValidator(lambda text: text or None)
+    int | None, Header(ge=0, lt=2**63), Digits, BeforeValidator(lambda text: text.strip() or None)
 ]
 """An empty one is as good as none."""
 

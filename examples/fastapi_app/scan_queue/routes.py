@@ -31,7 +31,15 @@ from scanqueue.wire import (
 from .lifespan import ScanQueue
 from .models import SCAN_BODY, Stats, Submission, Task, TaskLists
 from .problems import PROBLEMS
-from .requests import Cursor, LastEventId, Library, Limit, get_scan_queue, read_scan_request
+from .requests import (
+    Cursor,
+    LastEventId,
+    Library,
+    Limit,
+    get_scan_queue,
+    has_tag,
+    read_scan_request,
+)
 
 router = APIRouter(tags=["scan queue"], responses=PROBLEMS)
 
@@ -176,8 +184,7 @@ async def get_task(
     if task is None:
         raise TaskNotFoundError(task_id)
     headers = {"ETag": f'"{task.revision}"', "Cache-Control": "no-cache"}
-    known = [tag.strip().removeprefix("W/").strip('"') for tag in if_none_match.split(",")]
-    if str(task.revision) in known or known == ["*"]:
+    if has_tag(if_none_match, str(task.revision)):
         return Response(status_code=304, headers=headers)
     response.headers.update(headers)
     return task_to_dict(task)

@@ -85,6 +85,11 @@ def read_number(text: str, most: int = 2**63 - 1) -> int:
     return int(text)
 
 
+def has_tag(header: str, tag: str) -> bool:
+    """Return whether `If-None-Match` has an entity tag, or is `*`, which is any of them."""
+    return header.strip() == "*" or tag in re.findall('"([^"]*)"', header)
+
+
 @contextmanager
 def reading() -> Iterator[None]:
     """Have whatever is wrong with what a client sent be an `InvalidArgument`."""

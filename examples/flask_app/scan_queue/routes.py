@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from flask import Blueprint, Response, abort, jsonify, request, url_for
+from flask import Blueprint, Response, abort, request, url_for
 from werkzeug.exceptions import HTTPException
 
 from scanqueue import (
@@ -18,7 +18,7 @@ from scanqueue import (
 from scanqueue.wire import stats_to_dict, submission_to_dict, task_to_dict
 
 from .problems import explain, explain_http
-from .requests import InvalidArgument, parameters, read_number, read_scan_request, reading
+from .requests import InvalidArgument, has_tag, parameters, read_number, read_scan_request, reading
 from .state import here
 from .streams import events, has_left
 
@@ -100,10 +100,10 @@ def get_task(task_id: UUID) -> ResponseReturnValue:
     task = here().service.get_task(task_id)
     if task is None:
         raise TaskNotFoundError(task_id)
-    response = jsonify(task_to_dict(task))
-    response.set_etag(str(task.revision))
-    response.cache_control.no_cache = True
-    return response.make_conditional(request)
+    headers = {"ETag": f'"{task.revision}"', "Cache-Control": "no-cache"}
+    if has_tag(request.headers.get("If-None-Match", ""), str(task.revision)):
+        return Response(status=304, headers=headers)
+    return task_to_dict(task), headers
 
 
 @blueprint.delete("/scan-tasks/<uuid:task_id>")
@@ -117,7 +117,7 @@ def follow_tasks() -> ResponseReturnValue:
     """Stream the changes of all tasks as server-sent events, until the queue is shut down."""
     service, streams = here().service, here().streams
     after = read_number(parameters().get("after", str(service.revision)))
-    if last_event_id := request.headers.get("Last-Event-ID"):
+    if last_event_id := request.headers.get("Last-Event-ID", "").strip():
         after = read_number(last_event_id)
     if not streams.acquire(blocking=False):
         abort(429, "too many event streams are open")
