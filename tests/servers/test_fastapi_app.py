@@ -24,11 +24,12 @@ from starlette.types import Message
 import fastapi_app.scan_queue
 from fastapi_app.app import create_app
 from fastapi_app.scan_queue import EXCEPTION_HANDLERS, routes, running
-from fastapi_app.scan_queue.models import ScanRequest
+from fastapi_app.scan_queue.models import ScanRequest, TaskLists
 from medialibrary import Settings
-from scanqueue import QueueClosedError, ScanQueueService, ScanScope
+from scanqueue import QueueClosedError, ScanQueueService, ScanScope, ScanTask
 from scanqueue.aio import AsyncScanQueue
 from scanqueue.testing import FakeScanner
+from scanqueue.wire import TaskDict, task_to_dict
 from tests.servers.drivers import BEARER, TOKEN
 
 
@@ -80,6 +81,27 @@ def test_what_blocks_the_event_loop_would_be_found(
         pytest.raises(BlockingError),
     ):
         use(client)
+
+
+def test_a_listing_is_written_on_a_thread(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may be long, and its JSON would hold all other clients up."""
+    written = []
+
+    def write(task: ScanTask) -> TaskDict:
+        with pytest.raises(RuntimeError, match="no running event loop"):
+            asyncio.get_running_loop()
+        written.append(task)
+        return task_to_dict(task)
+
+    app = create_app(settings, ScanQueueService(FakeScanner()))
+    with TestClient(app, headers=BEARER) as client:
+        client.post("/api/libraries/1/scan")
+        monkeypatch.setattr(routes, "task_to_dict", write)
+        answer = client.get("/api/scan-tasks")
+        assert TaskLists.model_validate(answer.json()).model_dump(mode="json") == answer.json()
+    assert written
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -221,7 +243,7 @@ def test_the_router_works_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         lifespan=lifespan,
         exception_handlers=copied_router.EXCEPTION_HANDLERS,
     )
-    app.include_router(copied_router.router, prefix="/media")
+    app.include_router(copied_router.router, prefix="/media", max_body_size=100)
     app.mount("/", StaticFiles(directory=tmp_path))  # takes every address, and few methods
     with TestClient(app) as client:
         answer = client.post("/media/libraries/music/scan")
@@ -229,5 +251,7 @@ def test_the_router_works_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         assert answer.headers["Location"] == f"/media/scan-tasks/{answer.json()['task']['id']}"
         refused = client.post("/media/libraries/films/scan")
         assert refused.headers["Content-Type"] == "application/problem+json"
+        refused = client.post("/media/libraries/music/scan", json=["a" * 100])
+        assert refused.status_code == 413
         refused = client.put("/media/scan-queue")
         assert (refused.status_code, refused.headers["Allow"]) == (405, "GET, HEAD")

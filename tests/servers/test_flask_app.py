@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 from attrs import evolve
 from flask import Flask
+from werkzeug.exceptions import HTTPException
 
 import flask_app.scan_queue
 from flask_app.app import create_app, scan_queue
-from flask_app.scan_queue import streams
+from flask_app.scan_queue import ScanQueue, explain_http, streams
 from flask_app.scan_queue.streams import has_left
 from medialibrary import Settings
 from scanqueue import QueueClosedError, ScanQueueService
@@ -139,6 +140,17 @@ def test_an_encrypted_connection_says_nothing() -> None:
         assert not has_left(encrypted)
 
 
+def test_errors_of_the_whole_application_are_explained() -> None:
+    """If it says so: those of addresses that are none belong to no extension."""
+    app = Flask("elsewhere")
+    app.register_error_handler(HTTPException, explain_http)
+    with ScanQueueService(FakeScanner()) as service:
+        ScanQueue().init_app(app, service, str)
+        for method, path in [("PUT", "/api/scan-tasks"), ("GET", "/api/nothing")]:
+            answer = app.test_client().open(path, method=method)
+            assert answer.content_type == "application/problem+json"
+
+
 def test_the_extension_works_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The folder, as it is, under another name in another application."""
     source = Path(str(flask_app.scan_queue.__file__)).parent
@@ -147,6 +159,7 @@ def test_the_extension_works_elsewhere(tmp_path: Path, monkeypatch: pytest.Monke
     import copied_extension  # type: ignore[import-not-found]
 
     app = Flask("elsewhere")
+    app.config["MAX_CONTENT_LENGTH"] = 100
     copy = copied_extension.ScanQueue()
     with ScanQueueService(FakeScanner()) as service:
         copy.init_app(app, service, {"music": "music"}.get, url_prefix="/media")
@@ -156,6 +169,8 @@ def test_the_extension_works_elsewhere(tmp_path: Path, monkeypatch: pytest.Monke
         assert answer.location == f"/media/scan-tasks/{answer.get_json()['task']['id']}"
         refused = client.post("/media/libraries/films/scan")
         assert refused.content_type == "application/problem+json"
+        refused = client.post("/media/libraries/music/scan", json=["a" * 100])
+        assert (refused.status_code, refused.content_type) == (413, "application/problem+json")
         refused = client.get("/media/scan-tasks?limit=x")
         assert refused.content_type == "application/problem+json"
         assert client.get("/nowhere").content_type != "application/problem+json"

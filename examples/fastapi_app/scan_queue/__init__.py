@@ -9,7 +9,12 @@ This folder is made to be copied into yours as it is:
             yield {"scan_queue": scan_queue}
 
     app = FastAPI(lifespan=lifespan, exception_handlers=EXCEPTION_HANDLERS, redirect_slashes=False)
-    app.include_router(router, prefix="/api")
+    app.include_router(router, prefix="/api", max_body_size=256 * 1024)  # bytes
+
+The exception handlers are for all errors of the application, and not only for the queue's.
+
+Some helpers are in the extension for Flask once more: that is the price of a folder which can be
+copied without the other.
 """
 
 from .lifespan import ScanQueue, running

@@ -84,6 +84,9 @@ def called_on_stop(shut_down: Callable[[], Any]) -> Iterator[None]:
 
     The lifespan ends when all connections are closed, and an event stream is closed when the queue
     ends. So the queue must not wait for the lifespan.
+
+    It is a workaround: servers do not tell an application that they are about to stop. Once yours
+    does, shut the queue down there, and delete this function and the `with` that uses it.
     """
     if current_thread() is not main_thread():  # a test client's: no signal comes here
         yield

@@ -91,7 +91,7 @@ EXCEPTION_HANDLERS: dict[int | type[Exception], Callable[[Request, Any], Any]] =
     ClientDisconnect: explain_disconnect,
     Exception: explain_crash,
 }
-"""For the argument `exception_handlers` of the application."""
+"""For the argument `exception_handlers` of the application, whose errors they all answer."""
 
 
 def problem(status: int, detail: str, headers: Mapping[str, str] | None = None) -> JSONResponse:

@@ -5,6 +5,7 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Header, HTTPException, Query, Request, Response
+from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from starlette.concurrency import run_in_threadpool
@@ -117,19 +118,26 @@ async def list_tasks(
     status: Annotated[list[TaskStatus] | None, Query()] = None,
     library_id: str | None = None,
     limit: Limit = 100,
-) -> dict[str, int | list[TaskDict]]:
+) -> Response:
     """Return running, pending and ended tasks, at one moment."""
     revision = await get_revision(queue)  # first: changes after it are in the stream of events
     chosen = await choose_tasks(queue, set(status or TaskStatus), library_id, limit)
-    pending = [task for task in chosen if task.status is TaskStatus.PENDING]
-    running = [task for task in chosen if task.status is TaskStatus.RUNNING]
-    history = [task for task in chosen if task.is_ended]
-    return {
-        "revision": revision,
-        "running": [task_to_dict(task) for task in running[:limit]],
-        "pending": [task_to_dict(task) for task in pending[:limit]],
-        "history": [task_to_dict(task) for task in history[:limit]],
-    }
+    return await run_in_threadpool(write_lists, revision, chosen, limit)
+
+
+def write_lists(revision: int, tasks: list[ScanTask], limit: int) -> JSONResponse:
+    """Return tasks as a response, which FastAPI takes as it is: writing many takes its time."""
+    pending = [task for task in tasks if task.status is TaskStatus.PENDING]
+    running = [task for task in tasks if task.status is TaskStatus.RUNNING]
+    history = [task for task in tasks if task.is_ended]
+    return JSONResponse(
+        {
+            "revision": revision,
+            "running": [task_to_dict(task) for task in running[:limit]],
+            "pending": [task_to_dict(task) for task in pending[:limit]],
+            "history": [task_to_dict(task) for task in history[:limit]],
+        }
+    )
 
 
 async def choose_tasks(
