@@ -24,6 +24,7 @@ const live = new LiveTasks({ onOpen, onTask, onLost });
 const listing = new Repeater(list, REST);
 
 let isCurrent = false; // whether what is shown follows the events
+let isPolled = false; // whether it is read again and again instead: the server refuses a stream
 
 // --- from the server ---
 
@@ -59,10 +60,9 @@ async function listAll() {
   screen.setLibraries(libraries);
   tasks.replace(found, stats);
   showPart("scans");
-  if (isFollowed || !live.isWanted) {
-    isCurrent = true;
-    say(at("connection"), "");
-  }
+  isCurrent = isFollowed || !live.isWanted;
+  isPolled = !isCurrent;
+  say(at("connection"), isPolled ? "There are no live updates now: this is read again every few seconds." : "");
   if (!live.isWanted) {
     live.open(found.revision);
   }
@@ -82,15 +82,18 @@ function onOpen() {
 }
 
 function onLost() {
-  lose("The connection is lost.");
+  if (!isPolled) {
+    lose("The connection is lost.");
+  }
   refresh(); // the token may be wanted again
 }
 
 function lose(reason) {
-  if (isCurrent || !at("connection").textContent) {
+  if (isCurrent || isPolled || !at("connection").textContent) {
     say(at("connection"), `${reason} Trying again since ${words.moment(new Date())}…`);
   }
   isCurrent = false;
+  isPolled = false;
 }
 
 function showPart(id) {

@@ -74,14 +74,13 @@ export function showRows(list, items, keyOf, view) {
 /**
  * Calls `change`, which moves and removes rows, and keeps the focus where its user would look for it.
  *
- * It stays with the item, also in another list. If the item is gone, it goes to the row that has come
- * into its place, and else to the heading of the list.
+ * It stays with the item, also in another list. If the item is gone, it goes to the heading of the list,
+ * and not to the button of another row: a key that is pressed once more would cancel that one, too.
  */
 export function keepFocus(change) {
   const focused = document.activeElement;
   const row = focused?.closest("[data-key]");
   const list = row?.parentElement;
-  const place = row && Array.from(list.children).indexOf(row);
   change();
   if (!row || document.activeElement === focused) {
     return;
@@ -91,7 +90,6 @@ export function keepFocus(change) {
   const next =
     same ??
     document.querySelector(`[data-key="${CSS.escape(row.dataset.key)}"] ${action}:not([hidden])`) ??
-    list.children[Math.min(place, list.children.length - 1)]?.querySelector(`${action}:not([hidden])`) ??
     list.closest("section").querySelector("h2");
   next.focus({ preventScroll: next === same });
 }

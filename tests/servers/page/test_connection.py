@@ -13,6 +13,7 @@ from tests.servers.drivers import TOKEN
 from tests.servers.page.conftest import Site, SiteMaker
 
 LOST = re.compile("The connection is lost")
+POLLED = re.compile("There are no live updates now")
 
 
 @pytest.mark.parametrize("framework", ["flask", "fastapi"])
@@ -30,7 +31,9 @@ def test_the_token_is_asked_for_once(framework: str, make_site: SiteMaker) -> No
     page.keyboard.type(TOKEN)
     page.keyboard.press("Enter")
     expect(site.rows("Libraries")).to_have_count(3)
-    expect(page.get_by_role("heading", name="Libraries")).to_be_focused()
+    heading = page.get_by_role("heading", name="Libraries")
+    expect(heading).to_be_focused()
+    expect(heading).to_have_css("outline-style", "none")  # or it would look like an input
     page.reload()
     expect(site.rows("Libraries")).to_have_count(3)
     assert [cookie["name"] for cookie in page.context.cookies()] == [COOKIE]
@@ -94,7 +97,7 @@ def test_the_page_survives_a_restart(framework: str, make_site: SiteMaker) -> No
     site.host.start()
     site.next_scan().release(TaskResult(removed_count=4))
     site.next_scan().report(5, 10)
-    expect(site.page.get_by_text(LOST)).to_be_hidden()
+    expect(site.page.locator("#connection")).to_be_empty()
     expect(site.rows("Running")).to_contain_text("5 of 10 items (50 %)")
     expect(site.rows("History")).to_contain_text(["4 removed", "7 added"])
     expect(site.page.locator("#news")).to_contain_text("4 removed")
@@ -127,13 +130,14 @@ def test_a_hidden_page_lets_go_of_its_stream(make_site: SiteMaker) -> None:
     second = Site(site.page.context.new_page(), site.host)
     second.page.clock.install()
     second.open()
-    expect(second.page.get_by_text(LOST)).to_be_visible()
+    expect(second.page.get_by_text(POLLED)).to_be_visible()
+    expect(second.page.get_by_text(LOST)).to_be_hidden()
     expect(second.rows("Libraries")).to_have_count(3)
 
     set_hidden(site.page, is_hidden=True)
     with second.page.expect_response(lambda found: "events" in found.url and found.ok):
         second.page.clock.fast_forward(3_000)
-    expect(second.page.get_by_text(LOST)).to_be_hidden()
+    expect(second.page.get_by_text(POLLED)).to_be_hidden()
     second.button("Scan Music").click()
     expect(second.rows("Running")).to_contain_text("Music")
     expect(site.rows("Running")).to_have_count(0)
@@ -141,6 +145,18 @@ def test_a_hidden_page_lets_go_of_its_stream(make_site: SiteMaker) -> None:
     set_hidden(second.page, is_hidden=True)
     set_hidden(site.page, is_hidden=False)
     expect(site.rows("Running")).to_contain_text("Music")
+
+
+def test_a_page_without_a_stream_works_and_says_so(make_site: SiteMaker) -> None:
+    """It reads the lists again and again, and knows when the server has gone."""
+    site = make_site(changes={"streams": 0})
+    expect(site.page.get_by_text(POLLED)).to_be_visible()
+    site.service.submit_task(1)
+    site.next_scan()
+    expect(site.rows("Running")).to_contain_text("films")
+    expect(site.page.get_by_text(POLLED)).to_be_visible()
+    site.host.stop()
+    expect(site.page.get_by_text(LOST)).to_be_visible()
 
 
 def set_hidden(page: Page, *, is_hidden: bool) -> None:

@@ -7,6 +7,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
+from medialibrary import Settings
 from scanqueue import ScanScope, TaskPriority, TaskResult
 from tests.servers.page.conftest import Site, SiteMaker
 
@@ -130,17 +131,31 @@ def test_everything_can_be_done_with_the_keyboard(make_site: SiteMaker) -> None:
     expect(site.rows("History")).to_have_count(2)
 
 
-def test_the_focus_goes_to_the_next_row_when_its_own_goes(make_site: SiteMaker) -> None:
-    """And to the heading, when there is none left."""
+def test_the_focus_goes_to_the_heading_when_its_row_goes(make_site: SiteMaker) -> None:
+    """And not to the next row, whose scan would be cancelled by the same key once more."""
     site = make_site()
     for library_id in (1, 2, 3):
         site.service.submit_task(library_id)
     expect(site.rows("Queue")).to_have_count(2)
     site.button("Cancel the waiting scan of Music").focus()
     site.page.keyboard.press("Enter")
-    expect(site.button("Cancel the waiting scan of <b>books")).to_be_focused()
-    site.page.keyboard.press("Enter")
     expect(site.page.get_by_role("heading", name="Queue")).to_be_focused()
+    site.page.keyboard.press("Enter")
+    expect(site.rows("Queue")).to_contain_text(["books"])
+
+
+def test_a_long_name_stays_beside_its_number(make_site: SiteMaker, settings: Settings) -> None:
+    """Which is at the left of the line."""
+    folder = settings.folders[0].with_name("long " * 40)
+    folder.mkdir()
+    site = make_site(changes={"folders": [*settings.folders, folder]})
+    site.service.submit_task(1)
+    site.service.submit_task(4)
+    line = site.rows("Queue").locator(".line").first
+    name, whole = line.locator("strong").bounding_box(), line.bounding_box()
+    assert name is not None
+    assert whole is not None
+    assert name["x"] > whole["x"] + 5
 
 
 def test_endings_are_told_to_those_who_listen(make_site: SiteMaker) -> None:
