@@ -1,6 +1,7 @@
 """The JSON of the scan queue, as OpenAPI shows it.
 
-The fields are those of `scanqueue.wire`, whose dicts are checked against these models.
+The fields are those of `scanqueue.wire`, whose dicts are checked against these models; those
+of a listing, which may be long, only by the tests.
 """
 
 from typing import Annotated, Any, Literal
