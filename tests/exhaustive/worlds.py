@@ -58,11 +58,12 @@ WITH_HISTORY = World(
 )
 IN_MEMORY = World(name="in memory", is_durable=False, owners=("one",))
 
-SMALL = (TWO_LIBRARIES, ONE_LIBRARY, WITH_HISTORY, IN_MEMORY)
+SMALL = (ONE_LIBRARY, WITH_HISTORY, IN_MEMORY)
 """Those that the suite searches."""
 
 LARGE = (
     World(name="two of everything", scopes=(PART, OTHER_PART)),
     World(name="three priorities", priorities=(LOW, NORMAL, HIGH), can_pause=False),
+    TWO_LIBRARIES,
 )
 """Those that take their time."""
