@@ -150,7 +150,9 @@ def test_a_long_name_stays_beside_its_number(make_site: SiteMaker, settings: Set
     folder.mkdir()
     site = make_site(changes={"folders": [*settings.folders, folder]})
     site.service.submit_task(1)
+    expect(site.rows("Running")).to_have_count(1)
     site.service.submit_task(4)
+    expect(site.rows("Queue")).to_have_count(1)
     line = site.rows("Queue").locator(".line").first
     name, whole = line.locator("strong").bounding_box(), line.bounding_box()
     assert name is not None
