@@ -266,7 +266,7 @@ class Core:
             self.hub.wait_for_news(self.clock, seen, deadline)
 
     def wake(self) -> None:
-        """Tell everybody who waits of a change."""
+        """Have everybody who waits look again, as after a change."""
         with self.hub.lock:
             self.hub.tell()
 

@@ -23,8 +23,8 @@ LINGER = 1.0
 class Pool:
     """A few daemon threads that call functions in the order in which they come.
 
-    Some functions are slow: they may have to wait for long. One
-    thread is always there for the others.
+    Some functions are slow: they may have to wait for long. One thread is always there for the
+    others.
 
     Thread-safety: any thread.
 
