@@ -1,13 +1,11 @@
 """Every check of the project: ``nox -l`` lists them.
 
 ``nox -s tests-3.11 -- -k cancel`` passes arguments on, and ``nox -R`` runs without building and
-installing again (so the tests see the wheel of last time).
+installing again (so the tests see the package as it was last time).
 """
 
-import atexit
 import os
 import shutil
-import tempfile
 from pathlib import Path
 
 import nox
@@ -15,7 +13,7 @@ import nox
 nox.needs_version = ">=2025.2.9"  # nox.project.dependency_groups
 nox.options.sessions = ["lint", "types", "tests", "coverage", "docs", "build"]
 nox.options.reuse_venv = "yes"
-nox.options.default_venv_backend = "virtualenv"
+nox.options.default_venv_backend = "uv|virtualenv"  # uv takes seconds where pip takes a minute
 nox.options.error_on_external_run = True
 # A machine without one of the Pythons tests the others, also where CI=true makes nox strict.
 nox.options.error_on_missing_interpreters = False
@@ -33,36 +31,20 @@ WITHOUT_PROCESSES = (
     *("--ignore", "tests/examples/test_durable.py"),
 )
 
-IN_PARALLEL = ("-n", "auto", "--dist", "loadfile")
-"""Tests of one file share what it has set up."""
+IN_PARALLEL = ("-n", "auto", "--dist", "loadfile", "--no-loadscope-reorder")
+"""Tests of one file share what it has set up; tests/conftest.py says which files come first."""
 
-_wheels: list[Path] = []  # the wheel of this run of nox, once it is built
+FEW_EXAMPLES = {"HYPOTHESIS_PROFILE": "few"}
+"""For tests that run again what others have run with more; see tests/conftest.py."""
 
 
 def _install(session: nox.Session, *groups: str) -> None:
-    """Install the built wheel, never the source tree, and dependency groups beside it."""
+    """Install the package, built as users get it, and dependency groups beside it."""
     requirements = nox.project.dependency_groups(PYPROJECT, *groups)
-    wheel = _wheel(session)
-    session.install("--no-compile", wheel, *requirements)  # most of it is never imported
-    # A reused environment may hold an older build of the same version.
-    session.install("--force-reinstall", "--no-deps", wheel)
-
-
-def _wheel(session: nox.Session) -> str:
-    """Build the wheel, once in a run of nox, and return its path."""
-    if not _wheels:
-        # A folder of its own, since two runs of nox may be at work.
-        folder = Path(tempfile.mkdtemp(prefix=f"{PACKAGE}-wheel-"))
-        atexit.register(shutil.rmtree, folder, ignore_errors=True)
-        # fmt: off
-        session.run_install(
-            "python", "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(folder), ".",
-            silent=True,
-        )
-        # fmt: on
-        _wheels.extend(folder.glob("*.whl"))
-    # With `nox -R` nothing is built and nothing is installed.
-    return str(_wheels[0]) if _wheels else PACKAGE
+    # pip builds a folder again each time, and uv does if it is told to. `--no-compile`: most of
+    # what is installed is never imported.
+    again = ["--reinstall-package", PACKAGE] if session.venv_backend == "uv" else []
+    session.install("--no-compile", *again, ".", *requirements)
 
 
 @nox.session(python=PYTHONS)
@@ -74,8 +56,10 @@ def tests(session: nox.Session) -> None:
     elsewhere = [*WITHOUT_PROCESSES, "--ignore-glob", "tests/testing/test_check_*.py"]
     for folder in ("benchmarks", "exhaustive", "mutants", "servers"):
         elsewhere += ["--ignore", f"tests/{folder}"]
-    once = [] if session.python == PYTHONS[0] else elsewhere
-    session.run("pytest", *IN_PARALLEL, *once, *session.posargs)
+    if session.python == PYTHONS[0]:
+        session.run("pytest", *IN_PARALLEL, *session.posargs)
+    else:
+        session.run("pytest", *IN_PARALLEL, *elsewhere, *session.posargs, env=FEW_EXAMPLES)
 
 
 @nox.session
@@ -110,7 +94,8 @@ def coverage(session: nox.Session) -> None:
     # What these run, the others test.
     for folder in ("benchmarks", "docs", "examples", "exhaustive", "mutants", "servers"):
         args += ["--ignore", f"tests/{folder}"]
-    session.run("coverage", "run", "-m", "pytest", *IN_PARALLEL, *args, *session.posargs)
+    command = ("coverage", "run", "-m", "pytest", *IN_PARALLEL, *args)
+    session.run(*command, *session.posargs, env=FEW_EXAMPLES)
     session.run("coverage", "combine", "--quiet")
     session.run("coverage", "report")
 
@@ -161,8 +146,7 @@ def exhaust(session: nox.Session) -> None:
 def mutants(session: nox.Session) -> None:
     """Test whether the tests notice small mistakes in the core; arguments go to tests/mutants."""
     _install(session, "mutants")
-    environment = {"HYPOTHESIS_PROFILE": "mutants"}
-    session.run("python", "-m", "tests.mutants", *session.posargs, env=environment)
+    session.run("python", "-m", "tests.mutants", *session.posargs, env=FEW_EXAMPLES)
 
 
 @nox.session(default=False)

@@ -33,14 +33,27 @@ settings.register_profile(
     stateful_step_count=100,
     suppress_health_check=[HealthCheck.too_slow],
 )
-# A few examples for each of thousands of mutants, and none made smaller: nox -s mutants
+# A few examples, and none made smaller: for what the same tests are run again for, on another
+# Python, with its coverage measured, or on one of thousands of mutants.
 settings.register_profile(
-    "mutants",
+    "few",
     settings.get_profile("ci"),
     max_examples=15,
     phases=[Phase.explicit, Phase.generate],
 )
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "dev"))
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Return how many processes `-n auto` means: one core's worth of tests waits for others."""
+    return (os.cpu_count() or 1) + 1
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that take long, in any order, so that all cores are busy to the end."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

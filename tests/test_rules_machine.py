@@ -43,7 +43,7 @@ ENDINGS = [
 ]
 
 # A failure takes a while to shrink.
-pytestmark = pytest.mark.timeout(600)
+pytestmark = [pytest.mark.timeout(600), pytest.mark.slow]
 
 libraries = st.sampled_from(LIBRARIES)
 few = st.integers(0, 3)

@@ -14,6 +14,8 @@ from tests.benchmarks.harness import (
     Versus,
 )
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("name", CASES)
 def test_every_case_fills_its_lines(name: str) -> None:

@@ -15,6 +15,8 @@ from scanqueue.stores import SQLiteStore
 from tests.crash.conftest import StartPeer
 from tests.crash.peers import PATIENCE, Peer
 
+pytestmark = pytest.mark.slow
+
 RECOVERY = 5.0
 """Seconds within which a living process takes over what a dead one ran."""
 SLACK = 5.0

@@ -10,6 +10,8 @@ import pytest
 from tests.crash.checks import check
 from tests.crash.loop import Loop
 
+pytestmark = pytest.mark.slow
+
 KILLS = 50
 
 

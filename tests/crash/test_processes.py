@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from collections import Counter
 
+import pytest
+
 from scanqueue import (
     EndReason,
     ScanQueueService,
@@ -17,6 +19,8 @@ from tests.crash.conftest import StartPeer
 from tests.crash.event import Event
 from tests.crash.peers import PATIENCE
 from tests.stores.tools import Call
+
+pytestmark = pytest.mark.slow
 
 AT_ONCE = 1.0
 """Seconds within which one process sees what another does."""

@@ -8,6 +8,8 @@ import pytest
 
 from tests.docs.examples import Story, find_stories
 
+pytestmark = pytest.mark.slow
+
 # The page shows a queue that is shut down when the interpreter exits.
 LEAVES_WORKERS = {"docs/how-to/shut-down.md": pytest.mark.scanqueue_leaves_workers}
 

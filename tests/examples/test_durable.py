@@ -14,6 +14,8 @@ import pytest
 import durable
 from scanqueue import ScanQueueService, SQLiteStore
 
+pytestmark = pytest.mark.slow
+
 if sys.platform == "win32":
     pytest.skip("signals and file locks of POSIX are the point", allow_module_level=True)
 

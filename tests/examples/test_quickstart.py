@@ -21,6 +21,8 @@ if sys.platform == "win32":
 
 import termios
 
+pytestmark = pytest.mark.slow
+
 EXAMPLES = Path(quickstart.__file__).parent
 
 # root may read everything, unless it gives that up

@@ -14,6 +14,8 @@ from tests.exhaustive.unfolding import Unfolded
 from tests.exhaustive.worlds import LARGE, World
 from tests.stores.answers import answers, outcome, plain
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize(
     ("world", "unfolded"),

@@ -11,7 +11,7 @@ from tests.exhaustive.search import Found, Search
 from tests.exhaustive.worlds import SMALL, World
 
 # Whoever asks for `found` first waits for all searches.
-pytestmark = pytest.mark.timeout(600)
+pytestmark = [pytest.mark.timeout(600), pytest.mark.slow]
 
 each_small_world = pytest.mark.parametrize("world", SMALL, ids=lambda world: world.name)
 

@@ -26,6 +26,8 @@ from tests.servers.processes import (
     starting,
 )
 
+pytestmark = pytest.mark.slow
+
 if sys.platform == "win32":
     pytest.skip("signals of POSIX are the point", allow_module_level=True)
 

@@ -3,6 +3,7 @@
 from collections import Counter
 from typing import Any
 
+import pytest
 import schemathesis
 from hypothesis import given
 from hypothesis import settings as configure
@@ -16,6 +17,8 @@ from medialibrary import Settings
 from scanqueue import ScanQueueService
 from scanqueue.testing import FakeScanner
 from tests.servers.drivers import BEARER
+
+pytestmark = pytest.mark.slow
 
 CASES = 20
 """Of each operation that has parameters, in each mode, with a known id and with any."""

@@ -39,7 +39,7 @@ from tests.service.tools import (
     scan_nothing,
 )
 
-pytestmark = pytest.mark.logs_errors
+pytestmark = [pytest.mark.logs_errors, pytest.mark.slow]
 
 
 @pytest.fixture

@@ -51,7 +51,7 @@ from tests.service.model import EndedError, FullError, Model, ModelTask, Unknown
 from tests.service.tools import PATIENCE, Call, await_that, current
 from tests.task_invariants import check_task
 
-pytestmark = pytest.mark.logs_errors
+pytestmark = [pytest.mark.logs_errors, pytest.mark.slow]
 
 T = TypeVar("T")
 

@@ -29,7 +29,7 @@ from scanqueue.protocols import TaskStore
 from tests.both_stores import NewStore
 from tests.service.tools import PATIENCE, Call, Fate, current, fate, scan_nothing
 
-pytestmark = pytest.mark.usefixtures("_eager_switching")
+pytestmark = [pytest.mark.usefixtures("_eager_switching"), pytest.mark.slow]
 
 COMPLETED, CANCELLED = TaskStatus.COMPLETED, TaskStatus.CANCELLED
 

@@ -14,6 +14,8 @@ from tests.simulation.explore import exploring
 from tests.simulation.pairs import CALLS, MIXES, STATES
 from tests.simulation.scenarios import NAMED
 
+pytestmark = pytest.mark.slow
+
 PAIR_SEEDS = 9
 MIX_SEEDS = 20
 NAMED_SEEDS = 120

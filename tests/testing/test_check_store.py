@@ -36,6 +36,8 @@ from tests.testing.broken_tables import broken_tables, store_of
 from tests.testing.broken_writers import broken_writers
 from tests.testing.shared_file import SharedFileStore
 
+pytestmark = pytest.mark.slow
+
 HASTE = 2.0
 """Seconds that a broken store may hang."""
 

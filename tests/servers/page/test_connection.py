@@ -12,6 +12,8 @@ from scanqueue.testing import FakeClock
 from tests.servers.drivers import TOKEN
 from tests.servers.page.conftest import Site, SiteMaker
 
+pytestmark = pytest.mark.slow
+
 LOST = re.compile("The connection is lost")
 POLLED = re.compile("There are no live updates now")
 

@@ -11,6 +11,8 @@ from medialibrary import Settings
 from scanqueue import ScanScope, TaskPriority, TaskResult
 from tests.servers.page.conftest import Site, SiteMaker
 
+pytestmark = pytest.mark.slow
+
 HOSTILE = (
     "<img src=x onerror=alert(1)>",
     "مكتبة الموسيقى (12)",

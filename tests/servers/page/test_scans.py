@@ -2,10 +2,13 @@
 
 import re
 
+import pytest
 from playwright.sync_api import Route, expect
 
 from scanqueue import LibraryUnavailable, ScanScope, TaskPriority, TaskResult
 from tests.servers.page.conftest import Site
+
+pytestmark = pytest.mark.slow
 
 
 def test_a_scan_is_followed_to_its_end(site: Site) -> None:
