@@ -67,7 +67,7 @@ def test_an_address_has_one_form(server: Server) -> None:
     """404 for any other, with no redirect, which would make a GET of a POST in some clients."""
     for path in METHODS:
         if path.startswith("/api/"):
-            for wrong in (f"{path}/", path.replace("/api/", "/api//"), path.upper()):
+            for wrong in (f"{path}/", f"{path}%0A", path.replace("/api/", "/api//"), path.upper()):
                 for method in ("GET", "POST", "DELETE"):
                     answer = server.driver.ask(method, wrong)
                     assert answer.problem() == (404, "about:blank"), (method, wrong)

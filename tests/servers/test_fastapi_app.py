@@ -19,7 +19,7 @@ from fastapi.staticfiles import StaticFiles
 from fastapi.testclient import TestClient
 from hypothesis import example, given
 from hypothesis import strategies as st
-from starlette.types import Message
+from starlette.types import Message, Receive, Scope, Send
 
 import fastapi_app.scan_queue
 from fastapi_app.app import create_app
@@ -81,6 +81,24 @@ def test_what_blocks_the_event_loop_would_be_found(
         pytest.raises(BlockingError),
     ):
         use(client)
+
+
+def test_a_server_has_no_body_to_drop_from_the_answer_to_head(settings: Settings) -> None:
+    """One that gets one nevertheless warns of it in its log, such as gunicorn."""
+    app = create_app(settings)
+    bodies = []
+
+    async def watched(scope: Scope, receive: Receive, send: Send) -> None:
+        async def note(message: Message) -> None:
+            bodies.append(message.get("body", b""))
+            await send(message)
+
+        await app(scope, receive, note)
+
+    with TestClient(watched, headers=BEARER) as client:
+        for path in ("/api/libraries", "/api/scan-tasks/events", "/api/nowhere", "/"):
+            assert "content-type" in client.head(path).headers
+    assert set(bodies) == {b""}
 
 
 def test_a_listing_is_written_on_a_thread(
