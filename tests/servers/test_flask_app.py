@@ -6,6 +6,7 @@ import socket
 import struct
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ from flask_app.app import create_app, scan_queue
 from flask_app.scan_queue import ScanQueue, explain_http, streams
 from flask_app.scan_queue.streams import has_left
 from medialibrary import Settings
-from scanqueue import QueueClosedError, ScanQueueService
+from scanqueue import QueueClosedError, ScanQueueService, ScanTask
 from scanqueue.testing import FakeScanner
 from tests.servers.drivers import BEARER
 
@@ -105,6 +106,33 @@ def test_a_stream_ends_when_nobody_listens() -> None:
         service.submit_task(1)
         stream = streams.events(service, 0, lambda: next(looks))
         assert len(list(stream)) > 1
+
+
+def test_a_stream_ends_after_the_last_scan_has_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long that takes: that a scanner has returned is a change like any other."""
+    scanner = FakeScanner()
+    scanner.hold()
+    service = ScanQueueService(scanner)
+    service.start()
+    task_id = service.submit_task(1)
+    scan = scanner.next_scan()
+    scan.ignore_cancel()
+    list_changes = service.list_changes
+
+    def wait_in_vain(after: int, *, limit: int, timeout: float | None) -> list[ScanTask]:
+        tasks = list_changes(after, limit=limit)
+        if tasks or timeout is not None:  # which is over before the scanner returns
+            return tasks
+        scan.release()
+        return list_changes(after, limit=limit, timeout=None)
+
+    monkeypatch.setattr(service, "list_changes", wait_in_vain)
+    with ThreadPoolExecutor() as pool:
+        pool.submit(service.shutdown, interrupt_running=True)
+        service.wait(task_id)
+        stream = "".join(streams.events(service, 0, lambda: False))
+        scan.release()
+    assert stream.count('"holds_slot": true') == stream.count('"holds_slot": false') == 1
 
 
 def test_who_has_left_is_known_by_the_connection() -> None:

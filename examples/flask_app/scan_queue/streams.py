@@ -26,12 +26,14 @@ def events(service: ScanQueueService, after: int, has_left: Callable[[], bool]) 
     yield "retry: 2000\n\n"
     silent = 0.0
     while not has_left():
-        is_last = service.is_shut_down  # first: the endings of a shutdown come after it
-        tasks = service.list_changes(after, limit=256, timeout=LOOK_EVERY)
+        is_ending = service.is_shut_down  # scans may still be stopping
+        # None: until there is news, or the shutdown, which has a timeout of its own, is over.
+        timeout = None if is_ending else LOOK_EVERY
+        tasks = service.list_changes(after, limit=256, timeout=timeout)
         for task in tasks:
             after = task.revision
             yield f"id: {after}\ndata: {json.dumps(task_to_dict(task))}\n\n"
-        if is_last and not tasks:
+        if is_ending and not tasks:
             return
         silent = 0.0 if tasks else silent + LOOK_EVERY
         if silent >= HEARTBEAT:
