@@ -73,8 +73,12 @@ class Catalogue:
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        with self._connect() as database:
-            database.execute("PRAGMA journal_mode = WAL")  # which is kept in the file
+        try:
+            self._write_to_log()
+        except sqlite3.OperationalError:  # another process does the same: SQLite does not wait
+            with self._writing():  # but here it does
+                pass
+            self._write_to_log()
         with self._writing() as database:
             for statement in SCHEMA.split(";"):
                 database.execute(statement)
@@ -179,6 +183,11 @@ class Catalogue:
                 "DELETE FROM file WHERE library_id = ? AND path = ?",
                 ((library_id, os.fsencode(path)) for path in removed),
             )
+
+    def _write_to_log(self) -> None:
+        """Have writes go to a log first, so that reads need not wait; the file remembers it."""
+        with self._connect() as database:
+            database.execute("PRAGMA journal_mode = WAL")
 
     @contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:

@@ -5,6 +5,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import pytest
@@ -12,6 +13,7 @@ from attrs import evolve
 
 import medialibrary.__main__
 from medialibrary import (
+    Catalogue,
     MediaFile,
     Settings,
     load_settings,
@@ -108,6 +110,29 @@ def test_who_saves_does_not_wait_for_who_looks(settings: Settings) -> None:
     with transaction(settings, "BEGIN"):
         catalogue.save(1, [MediaFile("a.txt", 1, 0.0)], [])
     assert list(catalogue.files(1)) == ["a.txt"]
+
+
+def test_processes_that_make_it_at_once_wait_for_each_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As those of gunicorn do at the first start; SQLite refuses to where its log is set up."""
+    path = tmp_path / "catalogue.sqlite3"
+    connect = sqlite3.connect
+    with closing(connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+
+        def let_go(statement: str) -> None:
+            if statement == "BEGIN IMMEDIATE" and other.in_transaction:  # somebody waits
+                other.execute("COMMIT")
+
+        def connect_traced(*args: Any, **options: Any) -> sqlite3.Connection:
+            database = connect(*args, **options)
+            database.set_trace_callback(let_go)
+            return database
+
+        monkeypatch.setattr(sqlite3, "connect", connect_traced)
+        Catalogue(path)
+        assert other.execute("PRAGMA journal_mode").fetchone() == ("wal",)
 
 
 @pytest.mark.parametrize(
