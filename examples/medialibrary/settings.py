@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import sys
 import sysconfig
 from datetime import timedelta
@@ -19,6 +20,7 @@ from medialibrary.variables import (
     between,
     matching,
     read_duration,
+    read_folder,
     read_folders,
     read_integer,
     read_seconds,
@@ -129,7 +131,7 @@ class Settings:
 
 
 def load_settings() -> Settings:
-    """Return the settings of this process; if they make no sense, say so in one line, and exit.
+    """Return the settings of this process; if they cannot be used, say so in one line, and exit.
 
     The exit code is that on which gunicorn ends, instead of starting its worker again for ever.
     """
@@ -138,9 +140,9 @@ def load_settings() -> Settings:
     except ValueError as error:
         fail(str(error))
     try:
-        settings.data.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        fail(f"MEDIASERVER_DATA: {error}")
+        settings.open_catalogue()
+    except (OSError, sqlite3.Error) as error:
+        fail(f"MEDIASERVER_DATA: cannot use {settings.data}: {error}")
     return settings
 
 
@@ -170,7 +172,7 @@ def settings_from_environment(environment: Mapping[str, str] = os.environ) -> Se
         raise ValueError(message)
     return Settings(
         token=environment["MEDIASERVER_TOKEN"],
-        data=Path(read("DATA", str, DATA)).expanduser(),
+        data=read("DATA", read_folder, None) or read_folder(DATA),
         folders=read("FOLDERS", read_folders, []) or python_folders(),
         store=read("STORE", str, "sqlite"),
         scans=read("SCANS", read_integer, 1),

@@ -44,9 +44,26 @@ def variable(name: str) -> str:
     return f"MEDIASERVER_{name.upper()}"
 
 
+def read_folder(text: str) -> Path:
+    """Return a folder, which may begin with `~`.
+
+    Raises:
+        ValueError: There is no such home folder.
+    """
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:
+        message = f"{text!r}: there is no such home folder"
+        raise ValueError(message) from None
+
+
 def read_folders(text: str) -> list[Path]:
-    """Return folders that are written with `:` in between, or `;` on Windows."""
-    return [Path(name).expanduser() for name in text.split(os.pathsep) if name]
+    """Return folders that are written with `:` in between, or `;` on Windows.
+
+    Raises:
+        ValueError: There is no such home folder.
+    """
+    return [read_folder(name) for name in text.split(os.pathsep) if name]
 
 
 def read_integer(text: str) -> int:

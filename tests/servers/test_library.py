@@ -125,8 +125,8 @@ def test_processes_that_make_it_at_once_wait_for_each_other(
             if statement == "BEGIN IMMEDIATE" and other.in_transaction:  # somebody waits
                 other.execute("COMMIT")
 
-        def connect_traced(*args: Any, **options: Any) -> sqlite3.Connection:
-            database = connect(*args, **options)
+        def connect_traced(path: Path, **options: Any) -> sqlite3.Connection:  # noqa: ANN401
+            database: sqlite3.Connection = connect(path, **options)
             database.set_trace_callback(let_go)
             return database
 
@@ -201,6 +201,8 @@ def store_of(settings: Settings) -> object:
         *(
             ({"MEDIASERVER_TOKEN": "x", f"MEDIASERVER_{name}": text}, f"MEDIASERVER_{name}: {why}")
             for name, text, why in [
+                ("DATA", "~there-is-nobody/x", "'~there-is-nobody/x': .* no such home folder"),
+                ("FOLDERS", f"/a{os.pathsep}~there-is-nobody", ".* no such home folder"),
                 ("STORE", "paper", "must be sqlite or memory"),
                 ("SCANS", "-1", "must be from 0 to 64, not -1"),
                 ("SCANS", "65", "must be from 0 to 64"),
@@ -236,6 +238,19 @@ def test_a_setting_that_makes_no_sense_is_one_line(
         assert exit_info.value.code == 3
         (line,) = capsys.readouterr().err.splitlines()
         assert line.startswith(f"error: MEDIASERVER_{name}: ")
+
+
+def test_a_folder_that_cannot_be_used_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """Which folder it is, and why: it may be read-only, or have something else in it."""
+    (tmp_path / "catalogue.sqlite3").write_bytes(b"no database" * 100)
+    monkeypatch.setenv("MEDIASERVER_TOKEN", "x")
+    monkeypatch.setenv("MEDIASERVER_DATA", str(tmp_path))
+    with pytest.raises(SystemExit):
+        load_settings()
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line == f"error: MEDIASERVER_DATA: cannot use {tmp_path}: file is not a database"
 
 
 @pytest.mark.parametrize(("name", "text"), [("STORE", "memory"), ("SCANS", "0")])
