@@ -3,7 +3,16 @@
 import pytest
 
 from medialibrary.access import PAGE_HEADERS, SESSION_PATH, Access
-from scanqueue import QueueFullError, ScanQueueError
+from scanqueue import (
+    QueueFullError,
+    ScanQueueError,
+    StoreBusyError,
+    StoreCorruptError,
+    StoreError,
+    StoreFullError,
+    StoreReadOnlyError,
+    StoreVersionError,
+)
 from tests.servers.conftest import Server, ServerMaker
 from tests.servers.drivers import BEARER, TOKEN, Json
 
@@ -206,6 +215,37 @@ def test_a_queue_that_is_shut_down_says_so(server: Server) -> None:
     assert answer.problem() == (503, "urn:scanqueue:queue-closed")
     assert int(answer.headers["retry-after"]) > 0
     assert server.driver.ask("GET", "/api/scan-tasks").status == 200
+
+
+@pytest.mark.parametrize(
+    ("error", "problem"),
+    [
+        (StoreBusyError, (503, "urn:scanqueue:store-busy")),
+        (StoreError, (503, "urn:scanqueue:store-error")),
+        (StoreFullError, (507, "urn:scanqueue:store-full")),
+        (StoreCorruptError, (500, "urn:scanqueue:store-corrupt")),
+        (StoreReadOnlyError, (500, "urn:scanqueue:store-read-only")),
+        (StoreVersionError, (500, "urn:scanqueue:store-version")),
+    ],
+)
+def test_a_store_that_fails_says_how(
+    server: Server,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    error: type[StoreError],
+    problem: tuple[int, str],
+) -> None:
+    """And when to come again, if that is of use; the file that it is about is for the log."""
+
+    def fail() -> None:
+        raise error("/srv/queue.sqlite3 is broken")
+
+    monkeypatch.setattr(server.service, "stats", fail)
+    answer = server.driver.ask("GET", "/api/scan-queue")
+    assert answer.problem() == problem
+    assert ("retry-after" in answer.headers) == (answer.status == 503)
+    assert "/srv" not in answer.text
+    assert "/srv/queue.sqlite3 is broken" in caplog.text
 
 
 @pytest.mark.parametrize("error", [RuntimeError, ValueError, ScanQueueError])

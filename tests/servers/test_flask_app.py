@@ -44,6 +44,17 @@ def test_the_first_request_starts_the_queue(settings: Settings) -> None:
     scan_queue.shut_down(app)
 
 
+def test_a_queue_that_cannot_start_says_so_everywhere(settings: Settings) -> None:
+    """Whatever the first request is for, since that one starts it."""
+    app = create_app(settings)
+    (settings.data / "queue.sqlite3").write_bytes(b"no database" * 100)
+    for path in ("/api/scan-queue", "/api/libraries", "/"):
+        answer = app.test_client().get(path, headers=BEARER)
+        assert answer.status_code == 500
+        assert answer.get_json()["type"] == "urn:scanqueue:store-corrupt"
+    scan_queue.shut_down(app)
+
+
 def test_applications_have_a_queue_each(settings: Settings) -> None:
     """Two in one process, made by the same factory, know nothing of each other."""
     apps = [create_app(evolve(settings, store="memory", scans=scans)) for scans in (1, 2)]

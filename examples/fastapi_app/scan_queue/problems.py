@@ -1,5 +1,6 @@
 """Errors as problem details (RFC 9457)."""
 
+import logging
 from collections.abc import Callable, Mapping
 from http import HTTPMethod, HTTPStatus
 from typing import Any
@@ -11,10 +12,12 @@ from starlette.exceptions import HTTPException as AnyHTTPException
 from starlette.requests import ClientDisconnect
 from starlette.routing import Match, Mount
 
-from scanqueue import ScanQueueError
+from scanqueue import ScanQueueError, StoreError
 from scanqueue.wire import ProblemDict, problem_from_error
 
 from .models import Problem
+
+logger = logging.getLogger(__name__)
 
 RETRY_AFTER = 5
 """Seconds after which a client that was refused may try again."""
@@ -38,6 +41,8 @@ PROBLEMS: dict[int | str, dict[str, Any]] = {
 
 async def explain(_request: Request, error: ScanQueueError) -> JSONResponse:
     """Return an error of the queue."""
+    if isinstance(error, StoreError):  # what it says is not for strangers
+        logger.error("the queue failed: %r", error)
     return respond(problem_from_error(error))
 
 

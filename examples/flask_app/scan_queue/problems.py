@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from flask import Response, jsonify
 
+from scanqueue import StoreError
 from scanqueue.wire import problem_from_error
 
 if TYPE_CHECKING:
     from werkzeug.exceptions import HTTPException
 
     from scanqueue.wire import ProblemDict
+
+logger = logging.getLogger(__name__)
 
 RETRY_AFTER = 5
 """Seconds after which a client that was refused may try again."""
@@ -27,6 +31,8 @@ DETAILS = {
 
 def explain(error: Exception) -> Response:
     """Return an error of the queue, or a bad argument, as problem details (RFC 9457)."""
+    if isinstance(error, StoreError):  # what it says is not for strangers
+        logger.error("the queue failed: %r", error)
     return respond(problem_from_error(error))
 
 

@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 MAX_LIMIT = 1000
 
 blueprint = Blueprint("scan_queue", __name__)
-blueprint.register_error_handler(ScanQueueError, explain)
 blueprint.register_error_handler(HTTPException, explain_http)
+blueprint.app_errorhandler(ScanQueueError)(explain)  # any first request may fail to start it
 blueprint.app_errorhandler(InvalidArgument)(explain)
 
 
