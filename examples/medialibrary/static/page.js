@@ -57,6 +57,9 @@ async function listTasks() {
 async function listAll() {
   const isFollowed = live.isOpen; // before the lists are read, so that nothing is missed in between
   const [libraries, found, stats] = await Promise.all([api.listLibraries(), api.listTasks(KEPT), api.getStats()]);
+  if (document.hidden) {
+    return; // it was not when this began; all is read again when it is seen
+  }
   screen.setLibraries(libraries);
   tasks.replace(found, stats);
   showPart("scans");

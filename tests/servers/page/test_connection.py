@@ -4,7 +4,7 @@ import re
 
 import pytest
 from attrs import evolve
-from playwright.sync_api import Page, Request, expect
+from playwright.sync_api import Page, Request, Route, expect
 
 from medialibrary.access import COOKIE
 from scanqueue import TaskPriority, TaskResult
@@ -147,6 +147,28 @@ def test_a_hidden_page_lets_go_of_its_stream(make_site: SiteMaker) -> None:
     set_hidden(second.page, is_hidden=True)
     set_hidden(site.page, is_hidden=False)
     expect(site.rows("Running")).to_contain_text("Music")
+
+
+def test_a_page_that_is_hidden_while_it_reads_opens_no_stream(make_site: SiteMaker) -> None:
+    """What it reads comes too late; it reads again when it is seen."""
+    site = make_site(known=False)
+    site.log_in()
+    held = list[Route]()
+    site.page.route("**/api/libraries", lambda route: held.append(route))  # noqa: PLW0108 - same
+    opened = list[Request]()
+    site.page.on(
+        "request", lambda request: opened.append(request) if "events" in request.url else None
+    )
+    with site.page.expect_request("**/api/libraries"):
+        site.page.goto(site.host.address)
+    set_hidden(site.page, is_hidden=True)
+    with site.page.expect_response("**/api/libraries"):
+        held[0].continue_()
+    site.page.unroute("**/api/libraries")
+    site.page.evaluate("fetch('/icon.svg')")  # whose answer comes after it
+    assert opened == []
+    set_hidden(site.page, is_hidden=False)
+    expect(site.rows("Libraries")).to_have_count(3)
 
 
 def test_a_page_without_a_stream_works_and_says_so(make_site: SiteMaker) -> None:
