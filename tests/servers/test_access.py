@@ -59,7 +59,7 @@ def test_there_is_no_way_around_the_guard(server: Server) -> None:
     """Neither by the way that an address is written, nor by the name of the host."""
     for path in ("//api/scan-tasks", "/%61pi/scan-tasks", "/x/../api/scan-tasks"):
         answer = server.driver.ask("GET", path, headers={})
-        assert answer.status in (308, 401, 404), path
+        assert answer.status in (401, 404), path
     for host in ("a/b", "a?b", "a#b", "a/b?"):
         answer = server.driver.ask("GET", "/api/scan-tasks", headers={"Host": host})
         assert answer.status in (400, 401), host

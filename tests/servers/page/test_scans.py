@@ -29,6 +29,7 @@ def test_a_scan_is_followed_to_its_end(site: Site) -> None:
     scan.release(TaskResult(added_count=1200, failed_count=2))
     expect(site.rows("History")).to_contain_text("Completed")
     expect(site.rows("History")).to_contain_text("1,200 added, 2 failed")
+    expect(site.rows("History")).to_contain_text(re.compile(r"in (less than )?\d+(\.\d)? s"))
     expect(site.rows("History").locator("time")).to_have_attribute("datetime", re.compile("^20.*Z"))
     expect(site.page.get_by_text("Nothing is being scanned.")).to_be_visible()
 
