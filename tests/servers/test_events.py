@@ -32,6 +32,7 @@ def test_the_stream_has_what_changed_since_and_ends_with_the_queue(server: Serve
     assert answer.status == 200
     assert answer.headers["content-type"].startswith("text/event-stream")
     assert "no-cache" in answer.headers["cache-control"]
+    assert answer.headers["x-accel-buffering"] == "no"  # for nginx
     assert answer.text.startswith("retry: 2000\n\n")
     events = read_events(answer.text)
     revisions = [revision for revision, _ in events]
