@@ -25,15 +25,16 @@ def main() -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     catalogue = settings.open_catalogue()
-    with settings.make_service(catalogue) as queue:
-        triggers = settings.make_triggers(catalogue, queue)
-        if triggers is not None:
-            triggers.start()
-        print(f"scanning what is submitted to {settings.data}", flush=True)
-        stop.wait()
-        if triggers is not None:
-            triggers.stop()
-        queue.shutdown(timeout=5, interrupt_running=True)
+    queue = settings.make_service(catalogue)
+    triggers = settings.make_triggers(catalogue, queue)
+    queue.start()
+    if triggers is not None:
+        triggers.start()
+    print(f"scanning what is submitted to {settings.data}", flush=True)
+    stop.wait()
+    if triggers is not None:
+        triggers.stop()
+    queue.shutdown(timeout=5, interrupt_running=True)
 
 
 if __name__ == "__main__":

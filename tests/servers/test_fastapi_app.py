@@ -28,7 +28,7 @@ from fastapi_app.scan_queue.models import ScanRequest, TaskLists
 from medialibrary import Settings
 from scanqueue import QueueClosedError, ScanQueueService, ScanScope, ScanTask
 from scanqueue.aio import AsyncScanQueue
-from scanqueue.testing import FakeScanner
+from scanqueue.testing import FakeClock, FakeScanner
 from scanqueue.wire import TaskDict, task_to_dict
 from tests.servers.drivers import BEARER, TOKEN
 
@@ -149,6 +149,33 @@ def test_a_signal_ends_the_queue_before_the_server(number: signal.Signals) -> No
         assert signal.getsignal(number) is handle
     finally:
         signal.signal(number, before)
+
+
+def test_a_scanner_that_does_not_stop_is_waited_for_once() -> None:
+    """The signal has ended the queue, and so the lifespan has nothing to wait for."""
+    clock, scanner = FakeClock(), FakeScanner()
+    scanner.hold()
+
+    async def serve() -> None:
+        async with running(ScanQueueService(scanner, clock=clock), str) as here:
+            await here.queue.submit_task("music")
+            scan = await asyncio.to_thread(scanner.next_scan)
+            scan.ignore_cancel()
+            signal.raise_signal(signal.SIGTERM)
+            await asyncio.to_thread(clock.await_waiters, at_least=5)
+            clock.advance(5)
+
+    async def serve_in_time() -> None:
+        try:
+            await asyncio.wait_for(serve(), 10)
+        finally:
+            scanner.let_go()
+
+    before = signal.signal(signal.SIGTERM, lambda *_: None)
+    try:
+        asyncio.run(serve_in_time())
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def test_a_start_that_fails_is_an_error() -> None:

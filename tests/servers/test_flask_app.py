@@ -6,7 +6,7 @@ import socket
 import struct
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 
 import pytest
@@ -20,7 +20,7 @@ from flask_app.scan_queue import ScanQueue, explain_http, streams
 from flask_app.scan_queue.streams import has_left
 from medialibrary import Settings
 from scanqueue import QueueClosedError, ScanQueueService, ScanTask
-from scanqueue.testing import FakeScanner
+from scanqueue.testing import FakeClock, FakeScanner
 from tests.servers.drivers import BEARER
 
 
@@ -82,6 +82,27 @@ def test_the_end_of_the_interpreter_ends_the_queue(
     ((function, argument),) = arranged
     function(argument)
     assert scan_queue.service_of(app).is_shut_down
+
+
+def test_a_scanner_that_does_not_stop_is_waited_for_once(settings: Settings) -> None:
+    """However many ask for the end: the hooks of gunicorn do, and the interpreter."""
+    clock, scanner = FakeClock(), FakeScanner()
+    scanner.hold()
+    app = create_app(settings, ScanQueueService(scanner, clock=clock))
+    scan_queue.start(app)
+    scan_queue.service_of(app).submit_task(1)
+    scan = scanner.next_scan()
+    scan.ignore_cancel()
+    with ThreadPoolExecutor() as pool:
+        first = pool.submit(scan_queue.shut_down, app)
+        clock.await_waiters(at_least=5)
+        second = pool.submit(scan_queue.shut_down, app)
+        clock.advance(5)
+        first.result(timeout=30)
+        third = pool.submit(scan_queue.shut_down, app)
+        ended, _ = wait([second, third], timeout=10)
+        scan.release()
+    assert ended == {second, third}
 
 
 def test_a_forked_copy_has_nothing_to_end(

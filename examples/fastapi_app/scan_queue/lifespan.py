@@ -62,11 +62,14 @@ async def running(
         timeout: How long the end waits for scanners that do not stop, in seconds.
     """
     queue = AsyncScanQueue(service)
+    ending = asyncio.Lock()  # whoever comes second waits for the first, and not once more
 
     async def shut_down() -> None:
-        if triggers is not None:
-            await asyncio.to_thread(triggers.stop)
-        await queue.shutdown(timeout, interrupt_running=True)
+        async with ending:
+            if triggers is not None:
+                await asyncio.to_thread(triggers.stop)
+            wait = 0 if queue.is_shut_down else timeout
+            await queue.shutdown(wait, interrupt_running=True)
 
     try:
         await queue.start()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import atexit
 from contextlib import suppress
 from functools import partial
-from threading import Semaphore
+from threading import Lock, Semaphore
 from typing import TYPE_CHECKING
 
 from scanqueue import QueueClosedError
@@ -49,7 +49,7 @@ class ScanQueue:
             triggers: What starts and ends with the queue.
         """
         streams = Semaphore(max_streams)
-        app.extensions["scan_queue"] = Extension(service, find_library, streams, triggers)
+        app.extensions["scan_queue"] = Extension(service, find_library, streams, triggers, Lock())
         app.before_request(partial(self.start, app))
         app.register_blueprint(blueprint, url_prefix=url_prefix)
 
@@ -74,12 +74,15 @@ class ScanQueue:
     def shut_down(self, app: Flask, timeout: float = 5.0) -> None:
         """End the queue of this process, and its event streams; call it before the server stops.
 
+        A second call waits until the first is done.
+
         Args:
             app: The application.
             timeout: How long to wait for scanners that do not stop, in seconds.
         """
         extension: Extension = app.extensions["scan_queue"]
-        if extension.triggers is not None:
-            extension.triggers.stop()
-        with suppress(QueueClosedError):  # a forked child's copy
-            extension.service.shutdown(timeout, interrupt_running=True)
+        service = extension.service
+        with suppress(QueueClosedError), extension.ending:  # a forked child's copy is closed
+            if extension.triggers is not None:
+                extension.triggers.stop()
+            service.shutdown(0 if service.is_shut_down else timeout, interrupt_running=True)

@@ -8,7 +8,7 @@ from flask import current_app
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from threading import Semaphore
+    from threading import Lock, Semaphore
 
     from scanqueue import LibraryId, ScanQueueService
 
@@ -30,6 +30,8 @@ class Extension(NamedTuple):
     find_library: Callable[[str], LibraryId | None]
     streams: Semaphore
     triggers: Triggers | None
+    ending: Lock
+    """Held by who ends the queue: whoever comes second waits for that, and not once more."""
 
 
 def here() -> Extension:
