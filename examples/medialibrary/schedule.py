@@ -135,7 +135,7 @@ class AfterLastScan(BaseTrigger):  # type: ignore[misc]  # APScheduler has no ty
             due = self._due_at()
         except StoreError as error:
             logger.warning("cannot read the history: %r", error)
-            due = now + self._look_again
+            return now + self._look_again
         jitter = self._jitter if due > now else min(self._jitter, OVERDUE_JITTER)
         if previous_fire_time is not None:
             due = max(due, previous_fire_time + self._look_again)
