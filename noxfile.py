@@ -23,19 +23,25 @@ PYPROJECT = nox.project.load_toml("pyproject.toml")
 PYTHONS = nox.project.python_versions(PYPROJECT)
 PACKAGE: str = PYPROJECT["project"]["name"]
 
-# These tests start and kill processes, or run thousands of schedules of simulated threads; no
-# coverage is measured of them. They take as long as half of the others together, and run on the
-# oldest Python.
-WITHOUT_PROCESSES = (
-    *("--ignore", "tests/crash", "--ignore", "tests/faults", "--ignore", "tests/simulation"),
-    *("--ignore", "tests/examples/test_durable.py"),
+ON_THEIR_OWN = (
+    *("benchmarks", "crash", "docs", "examples", "exhaustive"),
+    *("faults", "mutants", "servers", "simulation"),
 )
+"""Folders of tests that take as long as all others together, and run on the oldest Python only.
+
+They start and kill processes, run thousands of schedules of simulated threads, or are about what
+stands around the package."""
 
 IN_PARALLEL = ("-n", "auto", "--dist", "loadfile", "--no-loadscope-reorder")
 """Tests of one file share what it has set up; tests/conftest.py says which files come first."""
 
 FEW_EXAMPLES = {"HYPOTHESIS_PROFILE": "few"}
 """For tests that run again what others have run with more; see tests/conftest.py."""
+
+
+def _ignored(*names: str) -> list[str]:
+    """Return the arguments for pytest that leave files or folders of tests out."""
+    return [f"--ignore=tests/{name}" for name in names]
 
 
 def _install(session: nox.Session, *groups: str) -> None:
@@ -51,15 +57,12 @@ def _install(session: nox.Session, *groups: str) -> None:
 def tests(session: nox.Session) -> None:
     """Run the tests on each supported Python that this machine has."""
     _install(session, "tests")
-    # So do those of the example servers, of the benchmarks, of what the checks of the test kit
-    # find, and the search of the rules: none of it depends on the version.
-    elsewhere = [*WITHOUT_PROCESSES, "--ignore-glob", "tests/testing/test_check_*.py"]
-    for folder in ("benchmarks", "exhaustive", "mutants", "servers"):
-        elsewhere += ["--ignore", f"tests/{folder}"]
     if session.python == PYTHONS[0]:
         session.run("pytest", *IN_PARALLEL, *session.posargs)
     else:
-        session.run("pytest", *IN_PARALLEL, *elsewhere, *session.posargs, env=FEW_EXAMPLES)
+        # What the checks of the test kit find does not depend on the version either.
+        args = [*_ignored(*ON_THEIR_OWN), "--ignore-glob=tests/testing/test_check_*.py"]
+        session.run("pytest", *IN_PARALLEL, *args, *session.posargs, env=FEW_EXAMPLES)
 
 
 @nox.session
@@ -90,11 +93,10 @@ def coverage(session: nox.Session) -> None:
     # The tracer's own lock may be held by another thread at the moment of that test's forks, and
     # nobody lets it go in the child.
     busy = "tests/service/test_fork.py::test_the_child_of_a_busy_queue_does_not_hang"
-    args = ["--deselect", busy, *WITHOUT_PROCESSES]
-    # What these run, the others test.
-    for folder in ("benchmarks", "docs", "examples", "exhaustive", "mutants", "servers"):
-        args += ["--ignore", f"tests/{folder}"]
-    command = ("coverage", "run", "-m", "pytest", *IN_PARALLEL, *args)
+    # What these run, and those that look for trouble by chance or by number, the others test.
+    args = _ignored(*ON_THEIR_OWN, "service/test_both_stores.py", "service/test_machine.py")
+    args += _ignored("service/test_races.py", "stores/test_sqlite_size.py", "test_rules_machine.py")
+    command = ("coverage", "run", "-m", "pytest", *IN_PARALLEL, *args, f"--deselect={busy}")
     session.run(*command, *session.posargs, env=FEW_EXAMPLES)
     session.run("coverage", "combine", "--quiet")
     session.run("coverage", "report")
