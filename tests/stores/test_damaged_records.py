@@ -59,13 +59,41 @@ def test_a_record_that_cannot_be_read_blocks_nobody(
     records = [record for record in caplog.records if record.levelname == "ERROR"]
     assert len(records) == 1
     assert records[0].message == "a record cannot be read; it is passed over"
-    assert records[0].scanqueue_seq == 1  # type: ignore[attr-defined]
+    data = {name: value for name, value in vars(records[0]).items() if "scanqueue_" in name}
+    assert data == {"scanqueue_path": str(path), "scanqueue_table": "tasks", "scanqueue_seq": 1}
     with store.write() as table:
         assert table.get(broken.id) is None
         assert table.counts().pending == 1
     submit(store, "broken")
     assert claim(store).library_id == "music"
     assert claim(store).library_id == "broken"
+
+
+@pytest.mark.logs_errors
+@pytest.mark.parametrize(
+    ("damage", "reason"),
+    [
+        ("UPDATE tasks SET rank = 'first'", "a number is not a number"),
+        ("UPDATE tasks SET error = x'ff'", "the error is not a text"),
+        ("UPDATE tasks SET scope = '{}'", "the paths are not a list"),
+        ("UPDATE tasks SET holds_slot = 0", "nobody can be in that state"),
+        ("UPDATE tasks SET status = 'cancelled'", "it has ended, but nobody knows when"),
+        ("UPDATE slots SET attempt = 'x'", "the attempt is not a number, or the owner not a text"),
+    ],
+)
+def test_the_log_says_what_is_wrong_with_a_record(
+    store: SQLiteStore, path: Path, caplog: pytest.LogCaptureFixture, damage: str, reason: str
+) -> None:
+    """So that one need not guess what else the disk has lost."""
+    task = submit(store, "music")
+    claim(store)
+    edit(path, damage)
+    with store.read() as view:
+        view.get(task.id)
+        view.slots()
+    (record,) = [record for record in caplog.records if record.levelname == "ERROR"]
+    assert record.exc_info is not None
+    assert str(record.exc_info[1]) == reason
 
 
 @pytest.mark.logs_errors

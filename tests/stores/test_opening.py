@@ -396,9 +396,10 @@ def test_a_newer_version_that_takes_over_under_way_is_refused(
     """What it made of the tables is not for this one to change."""
     submit(store, "music")
     edit_version(path, 2)
-    with pytest.raises(StoreVersionError, match="newer version"):
+    reason = f"the queue in {str(path)!r} was made by a newer version"
+    with pytest.raises(StoreVersionError, match=reason):
         submit(store, "films")
-    with pytest.raises(StoreVersionError, match="newer version"), store.read() as view:
+    with pytest.raises(StoreVersionError, match=reason), store.read() as view:
         view.revision()
     edit_version(path, 1)
     submit(store, "films")
