@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from contextlib import ExitStack
 from threading import Event, Lock, Thread
 from typing import TYPE_CHECKING, Protocol
@@ -11,6 +12,8 @@ from filelock import FileLock, Timeout
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
+
+logger = logging.getLogger(__name__)
 
 STOP_WITHIN = 3.0
 """Seconds: to find all folders of a slow drive takes longer, and cannot be interrupted."""
@@ -73,3 +76,6 @@ class OneProcess:
                     self._stop.wait()
             except Timeout:  # another process has it
                 self._stop.wait(self._look_every)
+            except OSError as error:
+                logger.warning("cannot lock %s; trying again: %r", self._path, error)
+                self._stop.wait(60 * self._look_every)

@@ -4,6 +4,8 @@ import threading
 from pathlib import Path
 from threading import Event
 
+import pytest
+
 from medialibrary.triggers import OneProcess
 
 
@@ -67,6 +69,25 @@ def test_what_was_started_last_is_stopped_first(tmp_path: Path) -> None:
     assert triggers[1].is_running.wait(10)
     both.stop()
     assert notes == ["watch started", "schedule started", "schedule stopped", "watch stopped"]
+
+
+def test_a_lock_that_cannot_be_made_is_tried_again(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A folder that is there again, say; the log tells of it."""
+    trigger = Noted("watch", [])
+    folder = tmp_path / "away"
+    folder.write_text("")
+    alone = OneProcess(folder / "lock", [trigger], 0.001)
+    alone._stop = told = Told()
+    alone.start()
+    assert told.refused.wait(10)
+    folder.unlink()
+    folder.mkdir()
+    assert trigger.is_running.wait(10)
+    alone.stop()
+    assert {record.levelname for record in caplog.records} == {"WARNING"}
+    assert f"cannot lock {folder / 'lock'}; trying again: " in caplog.text
 
 
 def test_nothing_is_there_before_the_start(tmp_path: Path) -> None:
