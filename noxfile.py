@@ -32,6 +32,12 @@ ON_THEIR_OWN = (
 They start and kill processes, run thousands of schedules of simulated threads, or are about what
 stands around the package."""
 
+BY_NUMBER = (
+    *("service/test_both_stores.py", "service/test_machine.py", "stores/test_sqlite_rules.py"),
+    *("stores/test_sqlite_size.py", "test_properties.py", "test_rules_machine.py"),
+)
+"""Tests that try the rules of the queue many times: they are the same on every Python."""
+
 IN_PARALLEL = ("-n", "auto", "--dist", "loadfile", "--no-loadscope-reorder")
 """Tests of one file share what it has set up; tests/conftest.py says which files come first."""
 
@@ -61,7 +67,7 @@ def tests(session: nox.Session) -> None:
         session.run("pytest", *IN_PARALLEL, *session.posargs)
     else:
         # What the checks of the test kit find does not depend on the version either.
-        args = [*_ignored(*ON_THEIR_OWN), "--ignore-glob=tests/testing/test_check_*.py"]
+        args = [*_ignored(*ON_THEIR_OWN, *BY_NUMBER), "--ignore-glob=tests/testing/test_check_*.py"]
         session.run("pytest", *IN_PARALLEL, *args, *session.posargs, env=FEW_EXAMPLES)
 
 
@@ -93,9 +99,8 @@ def coverage(session: nox.Session) -> None:
     # The tracer's own lock may be held by another thread at the moment of that test's forks, and
     # nobody lets it go in the child.
     busy = "tests/service/test_fork.py::test_the_child_of_a_busy_queue_does_not_hang"
-    # What these run, and those that look for trouble by chance or by number, the others test.
-    args = _ignored(*ON_THEIR_OWN, "service/test_both_stores.py", "service/test_machine.py")
-    args += _ignored("service/test_races.py", "stores/test_sqlite_size.py", "test_rules_machine.py")
+    # What these run, the others test.
+    args = _ignored(*ON_THEIR_OWN, *BY_NUMBER, "service/test_races.py")
     command = ("coverage", "run", "-m", "pytest", *IN_PARALLEL, *args, f"--deselect={busy}")
     session.run(*command, *session.posargs, env=FEW_EXAMPLES)
     session.run("coverage", "combine", "--quiet")
