@@ -240,3 +240,43 @@ def test_a_task_that_says_that_it_holds_a_slot_which_nobody_has_is_claimed(
         ended = _rules.finish(table, slot, DONE, NO_PROGRESS, now=NOON)
     assert ended is not None
     assert (ended.id, ended.status) == (task.id, TaskStatus.COMPLETED)
+
+
+@pytest.mark.logs_errors
+def test_the_log_names_what_was_set_aside(
+    store: SQLiteStore, path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What runs without a slot, and a slot that is none; each once."""
+    submit(store, "music")
+    claim(store)
+    edit(path, "UPDATE slots SET attempt = 'x'")
+    submit(store, "music")
+    claim(store)
+    found = [
+        (record.scanqueue_path, record.scanqueue_table, record.scanqueue_seq, record.exc_info[1])  # type: ignore[attr-defined,index]
+        for record in caplog.records
+    ]
+    assert [(*data, str(error)) for *data, error in found] == [
+        (str(path), "slots", 1, "the attempt is not a number, or the owner not a text"),
+        (str(path), "tasks", 1, "it runs without a slot"),
+    ]
+
+
+@pytest.mark.logs_errors
+def test_what_is_stopping_is_counted_when_another_record_is_set_aside(
+    store: SQLiteStore, path: Path
+) -> None:
+    """Everything is counted again then, since nobody knows what the record counted as."""
+    tasks = [submit(store, library_id) for library_id in ("music", "films", "books")]
+    claim(store)
+    claim(store)
+    with store.write() as table:
+        for task in tasks[:2]:
+            _rules.cancel(table, task.id, now=NOON)
+    spoil(path, tasks[2].id, "status", "banana")
+    submit(store, "photos")
+    with store.write() as table:
+        assert table.get(tasks[2].id) is None
+        assert [task.library_id for task in table.pending(None)] == ["photos"]
+        assert table.changed(0, None)
+        assert table.counts() == Counts(pending=1, cancelled=2, stopping=2, slots=2)
