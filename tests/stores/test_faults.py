@@ -140,6 +140,34 @@ def test_a_database_that_others_hold_is_busy(
     submit(store, "films")
 
 
+@pytest.mark.parametrize("patience", [2, 3, 4])
+def test_a_database_that_others_let_go_is_written(
+    store: SQLiteStore, path: Path, monkeypatch: pytest.MonkeyPatch, patience: int
+) -> None:
+    """If they do within its patience; here, it is asked for twice in vain."""
+    monkeypatch.setattr(_writer, "_TRIES", patience)
+    submit(store, "music")
+    connection = store._writer._connection
+    assert connection is not None
+    asked: list[str] = []
+    with closing(sqlite3.connect(path, isolation_level=None, check_same_thread=False)) as theirs:
+
+        def note(statement: str) -> None:
+            if statement == "BEGIN IMMEDIATE":
+                asked.append(statement)
+                if len(asked) == 3:
+                    theirs.execute("ROLLBACK")
+
+        theirs.execute("BEGIN IMMEDIATE")
+        connection.set_trace_callback(note)
+        if patience < 3:
+            with pytest.raises(StoreBusyError):
+                submit(store, "films")
+        else:
+            submit(store, "films")
+    assert len(asked) == min(patience, 3)
+
+
 # --- transactions ---
 
 
@@ -209,7 +237,8 @@ def test_an_error_of_sqlite_is_explained_and_rolled_back(store: SQLiteStore) -> 
             other = task.successor(table.next_revision())
             table.insert(other)
 
-    with pytest.raises(StoreError, match="UNIQUE constraint failed") as caught:
+    text = f"^the queue in {store.path!r} failed: .*UNIQUE constraint failed"
+    with pytest.raises(StoreError, match=text) as caught:
         work()
     assert isinstance(caught.value.__cause__, sqlite3.IntegrityError)
     assert waiting(store) == []
@@ -223,7 +252,8 @@ def test_a_rollback_of_sqlite_itself_is_noticed(store: SQLiteStore) -> None:
             put(table, "music")
             table._connection.execute("ROLLBACK")  # type: ignore[attr-defined]
 
-    with pytest.raises(StoreError, match="its changes were rolled back"):
+    text = f"the queue in {store.path!r} failed: its changes were rolled back"
+    with pytest.raises(StoreError, match=text):
         work()
     assert waiting(store) == []
     submit(store, "films")
@@ -305,15 +335,37 @@ def test_a_group_survives_what_one_of_it_does_to_the_connection(
     while not store._writers._waiting[True]:
         assert calls[-1].is_alive()
     go_on.set()
-    with pytest.raises(StoreError, match="not authorized"):
+    text = f"^the queue in {store.path!r} failed: .*not authorized"
+    with pytest.raises(StoreError, match=text):
         calls[1].result()
     if refused == "BEGIN":
         calls[0].result()
     else:
-        with pytest.raises(StoreError, match="not authorized"):
+        with pytest.raises(StoreError, match=text):
             calls[0].result()
     assert waiting(store) == ["first"] * (refused == "BEGIN")
     submit(store, "later")
+
+
+def test_a_commit_that_fails_is_lost(store: SQLiteStore) -> None:
+    """Whoever is interrupted after it must be able to tell."""
+    submit(store, "music")
+    writer = store._writer
+    assert writer._connection is not None
+
+    def authorize(_action: int, name: str | None, *_: object) -> int:
+        return sqlite3.SQLITE_DENY if name == "COMMIT" else sqlite3.SQLITE_OK
+
+    writer._connection.set_authorizer(authorize)
+    for _ in range(2):
+        writer.begin(sync=True)
+        assert writer.is_lost is False
+        put(writer.enter(alone=True), "films")
+        writer.keep()
+        with pytest.raises(StoreError, match=f"^the queue in {store.path!r} .*not authorized"):
+            writer.commit()
+        assert (writer.is_lost, writer.is_open()) == (True, False)
+    assert waiting(store) == ["music"]
 
 
 def test_a_reader_that_gets_no_connection_is_told(

@@ -127,6 +127,7 @@ def test_a_sign_of_life_that_was_deleted_is_given_again(
     assert not _file_lock.is_free(str(sign))
     use(store)
     assert caplog.messages == ["the owner file of this process was deleted; it was made again"]
+    assert caplog.records[0].scanqueue_path == str(path)  # type: ignore[attr-defined]
     store.close()
     assert owner_files(path) == set()
 
@@ -218,7 +219,7 @@ def test_without_a_sign_of_life_nothing_is_written(
 
     with monkeypatch.context() as patch:
         patch.setattr(_file_lock, "create", fail)
-        with pytest.raises(StoreFullError):
+        with pytest.raises(StoreFullError, match=f"^the queue in {str(path)!r} failed: "):
             submit(store, "films")
         assert waiting(store) == ["music"]
     submit(store, "films")
@@ -264,7 +265,8 @@ def test_a_lock_that_cannot_be_asked_about_is_an_error(
         raise OSError(5, "Input/output error")
 
     monkeypatch.setattr(_file_lock, "is_free", fail)
-    with pytest.raises(StoreError, match="Input/output error"):
+    text = f"^the queue in {store.path!r} failed: .*Input/output error"
+    with pytest.raises(StoreError, match=text):
         store.dead_owners({"other"})
     assert SQLiteStore("elsewhere.db").dead_owners({"other"}) == ()
 
@@ -279,7 +281,7 @@ def test_a_sign_of_life_that_cannot_be_given_is_an_error(
 
     SQLiteStore(path).open("first", 1000)
     monkeypatch.setattr(_file_lock, "create", fail)
-    with pytest.raises(StoreError, match="No space left"):
+    with pytest.raises(StoreError, match=f"^the queue in {str(path)!r} failed: .*No space left"):
         SQLiteStore(path).open("me", 1000)
 
 

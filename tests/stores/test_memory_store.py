@@ -21,3 +21,8 @@ def test_its_contexts_are_contexts_like_any_other() -> None:
         raise LookupError
     submit(store, "films")
     assert waiting(store) == ["music", "films"]
+
+
+def test_it_says_what_it_is() -> None:
+    """In a log, say."""
+    assert repr(MemoryStore()) == "MemoryStore()"
