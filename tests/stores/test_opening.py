@@ -293,16 +293,16 @@ def test_a_maker_takes_no_lock_from_who_has_the_database_open(
 
 def test_what_killed_makers_left_is_removed(open_store: OpenStore, tmp_path: Path) -> None:
     """Not what one is at work on, and nothing of others."""
-    dead, cut_off, alive = ("queue.db-new-" + digit * 32 for digit in "abc")
+    dead, cut_off, alive, begun = ("queue.db-new-" + digit * 32 for digit in "abcd")
     other = "queue.db-new-year"
-    for name in (dead, dead + "-journal", dead + "-lock", cut_off, alive, other):
+    for name in (dead, dead + "-journal", dead + "-lock", cut_off, alive, other, begun + "-lock"):
         (tmp_path / name).touch()
     with _file_lock.locked(str(tmp_path / alive) + "-lock"):
         open_store()
     names = {file.name for file in tmp_path.iterdir()}
     assert alive in names
     assert other in names
-    assert not names & {dead, dead + "-journal", dead + "-lock", cut_off}
+    assert not names & {dead, dead + "-journal", dead + "-lock", cut_off, begun + "-lock"}
 
 
 def test_a_maker_that_fails_leaves_nothing(
