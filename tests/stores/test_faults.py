@@ -20,6 +20,7 @@ from scanqueue.errors import (
 )
 from scanqueue.records import TaskRecord
 from scanqueue.stores import _sqlite_file, _writer
+from scanqueue.stores._group import Block
 from scanqueue.stores._sqlite_errors import explain
 from scanqueue.stores.sqlite import SQLiteStore
 from tests.stores.test_opening import mounted
@@ -345,6 +346,27 @@ def test_a_group_survives_what_one_of_it_does_to_the_connection(
             calls[0].result()
     assert waiting(store) == ["first"] * (refused == "BEGIN")
     submit(store, "later")
+
+
+def test_a_store_is_closed_when_nobody_is_inside(
+    store: SQLiteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However long that takes: what it was left with is kept."""
+    wait, waits = Block.wait, []
+
+    def note(block: Block[object], timeout: float = -1) -> None:
+        waits.append(timeout)
+        wait(block, timeout)
+
+    monkeypatch.setattr(Block, "wait", note)
+    with store.write() as table:
+        closing_it = Call(store.close)
+        while not waits:
+            assert closing_it.is_alive()
+        put(table, "music")
+    closing_it.result()
+    assert waits == [-1]
+    assert waiting(store) == ["music"]
 
 
 def test_a_commit_that_fails_is_lost(store: SQLiteStore) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import sqlite3
 from collections import deque
-from contextlib import suppress
 from logging import ERROR, getLogger
 from typing import TYPE_CHECKING
 
@@ -109,9 +108,11 @@ class Unreadable:
     def tell(self) -> None:
         """Log what is new; the caller is in no transaction."""
         while self._news:
-            with suppress(IndexError):  # another thread was first
+            try:
                 error, data = self._news.popleft()
-                log(logger, ERROR, "a record cannot be read; it is passed over", error, **data)
+            except IndexError:  # pragma: no cover - another thread was first
+                return
+            log(logger, ERROR, "a record cannot be read; it is passed over", error, **data)
 
 
 class SQLiteView:
