@@ -171,8 +171,6 @@ class SQLiteView:
         return self._record(PENDING_OF, (library_id,))
 
     def slot_of(self, library_id: LibraryId) -> Slot | None:
-        if self.state.slots == 0:
-            return None
         slots = self._slots(SLOT_OF, (library_id,))
         return slots[0] if slots else None
 
