@@ -1,10 +1,11 @@
 """Records survive their way through a database, whatever is in them."""
 
 import attrs
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scanqueue.models import ScanTask
+from scanqueue.models import ScanScope, ScanTask
 from scanqueue.records import TaskRecord
 from scanqueue.testing.strategies import ODD_LIBRARY_IDS, tasks
 from tests.stores.tables import table_in_memory, values_of
@@ -33,6 +34,22 @@ def test_every_field_comes_back(one: ScanTask, two: ScanTask, rank: int) -> None
     assert found is not None
     assert values_of(found) == values_of(replaced)
     assert type(found.library_id) is type(one.library_id)
+    table._connection.close()
+
+
+@pytest.mark.parametrize(
+    "scope", [ScanScope(), ScanScope(deep=True), ScanScope(paths=["a"])], ids=str
+)
+def test_every_kind_of_scope_comes_back(scope: ScanScope) -> None:
+    """The whole library or a part of it, deep or not."""
+    table = table_in_memory(0)
+    task = put(table, "music")
+    changed = task.successor(table.next_revision())
+    changed.scope = scope
+    table.replace(task, changed)
+    found = table.get(task.id)
+    assert found is not None
+    assert found.scope == scope
     table._connection.close()
 
 
