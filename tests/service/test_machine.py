@@ -177,7 +177,7 @@ class ServiceMachine(RuleBasedStateMachine):
             if self._model_task(task_id).status.is_ended:  # it may be past the retention
                 self.held[task_id].release()
                 self._returns(task_id, Ending(TaskResult()))
-        self._settle()
+                self._settle()  # whoever is free claims before the next one returns
         self._look()
         for scan in self.held.values():
             scan.ignore_cancel()  # so that it is known in which order they return
