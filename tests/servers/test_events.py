@@ -2,7 +2,12 @@
 
 import json
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import AbstractContextManager
 
+import pytest
+
+from scanqueue import StoreError
+from scanqueue.protocols import TaskView
 from scanqueue.wire import task_to_dict
 from tests.servers.conftest import Server, ServerMaker
 from tests.servers.drivers import BEARER, Json
@@ -103,3 +108,27 @@ def test_streams_are_counted(make_server: ServerMaker) -> None:
     assert refused.problem() == (429, "about:blank")
     assert int(refused.headers["retry-after"]) > 0
     assert [server.driver.ask("GET", EVENTS).status for _ in range(2)] == [200, 200]
+
+
+def test_it_ends_when_the_queue_cannot_be_read(
+    server: Server, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """With a line in the log, and not with a traceback for each client that comes again."""
+    store = server.service._core.store
+    read, reads_left = store.read, [1]
+
+    def read_once() -> AbstractContextManager[TaskView]:
+        if not reads_left:
+            raise StoreError("gone")
+        reads_left.pop()
+        return read()
+
+    monkeypatch.setattr(store, "read", read_once)
+    answer = server.driver.ask("GET", EVENTS)
+    assert (answer.status, read_events(answer.text)) == (200, [])
+    assert "an event stream ends: StoreError('gone')" in caplog.messages
+    for path in (EVENTS, f"{EVENTS}?after=1"):
+        answer = server.driver.ask("GET", path)
+        assert answer.problem() == (503, "urn:scanqueue:store-error")
+    assert [record for record in caplog.records if record.exc_info] == []
+    monkeypatch.undo()

@@ -1,5 +1,6 @@
 """The addresses of the queue."""
 
+import logging
 from collections.abc import AsyncIterator
 from typing import Annotated
 from uuid import UUID
@@ -13,6 +14,7 @@ from starlette.concurrency import run_in_threadpool
 from scanqueue import (
     ScanScope,
     ScanTask,
+    StoreError,
     SubmitOutcome,
     TaskNotFoundError,
     TaskPriority,
@@ -42,6 +44,8 @@ from .requests import (
     read_scan_request,
 )
 
+logger = logging.getLogger(__name__)
+
 router = APIRouter(tags=["scan queue"], responses=PROBLEMS)
 
 
@@ -54,17 +58,22 @@ async def open_stream(
     here: Annotated[ScanQueue, Depends(get_scan_queue)],
     after: Cursor = None,
     last_event_id: LastEventId = None,
-) -> AsyncIterator[int | None]:
+) -> AsyncIterator[int]:
     """Count an event stream, until it is closed, and yield the revision that it begins after.
 
     Raises:
         HTTPException: Too many are open.
+        StoreError: The queue cannot be read.
     """
     if not here.streams_left:
         raise HTTPException(429, "too many event streams are open")
     here.streams_left -= 1
     try:
-        yield after if last_event_id is None else last_event_id
+        now = await get_revision(
+            here.queue
+        )  # whatever is asked for: it fails if nothing can be read
+        cursor = after if last_event_id is None else last_event_id
+        yield now if cursor is None else cursor
     finally:
         here.streams_left += 1
 
@@ -164,16 +173,17 @@ async def choose_tasks(
 
 @router.get("/scan-tasks/events", response_class=EventSourceResponse)
 async def follow_tasks(
-    request: Request, queue: Queue, cursor: Annotated[int | None, Depends(open_stream)]
+    request: Request, queue: Queue, cursor: Annotated[int, Depends(open_stream)]
 ) -> AsyncIterator[ServerSentEvent]:
-    """Stream the changes of all tasks, until the queue is shut down."""
-    if cursor is None:
-        cursor = await get_revision(queue)
+    """Stream the changes of all tasks, until the queue is shut down or cannot be read."""
     yield ServerSentEvent(retry=2000)
     if request.method == "HEAD":
         return
-    async for task in queue.changes(cursor):
-        yield ServerSentEvent(data=task_to_dict(task), id=str(task.revision))
+    try:
+        async for task in queue.changes(cursor):
+            yield ServerSentEvent(data=task_to_dict(task), id=str(task.revision))
+    except StoreError as error:
+        logger.warning("an event stream ends: %r", error)
 
 
 @router.get(

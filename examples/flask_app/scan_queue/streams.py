@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import logging
 from select import select
 from socket import MSG_PEEK
 from typing import TYPE_CHECKING
 
+from scanqueue import StoreError
 from scanqueue.wire import task_to_dict
 
 if TYPE_CHECKING:
@@ -14,6 +16,8 @@ if TYPE_CHECKING:
     from socket import socket
 
     from scanqueue import ScanQueueService
+
+logger = logging.getLogger(__name__)
 
 HEARTBEAT = 15
 """Seconds without a change after which an event stream shows that it is alive."""
@@ -29,7 +33,11 @@ def events(service: ScanQueueService, after: int, has_left: Callable[[], bool]) 
         is_ending = service.is_shut_down  # scans may still be stopping
         # None: until there is news, or the shutdown, which has a timeout of its own, is over.
         timeout = None if is_ending else LOOK_EVERY
-        tasks = service.list_changes(after, limit=256, timeout=timeout)
+        try:
+            tasks = service.list_changes(after, limit=256, timeout=timeout)
+        except StoreError as error:
+            logger.warning("an event stream ends: %r", error)
+            return
         for task in tasks:
             after = task.revision
             yield f"id: {after}\ndata: {json.dumps(task_to_dict(task))}\n\n"
