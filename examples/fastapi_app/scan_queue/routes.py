@@ -69,9 +69,7 @@ async def open_stream(
         raise HTTPException(429, "too many event streams are open")
     here.streams_left -= 1
     try:
-        now = await get_revision(
-            here.queue
-        )  # whatever is asked for: it fails if nothing can be read
+        now = await get_revision(here.queue)  # in any case: it tells whether the queue can be read
         cursor = after if last_event_id is None else last_event_id
         yield now if cursor is None else cursor
     finally:
