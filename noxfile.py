@@ -19,6 +19,11 @@ nox.options.error_on_external_run = True
 nox.options.error_on_missing_interpreters = False
 nox.options.download_python = "never"
 
+# Tests start hundreds of processes, each of which would compile all that it imports; the compiled
+# files stay out of the tree.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+os.environ["PYTHONPYCACHEPREFIX"] = str(Path(".nox", "bytecode").absolute())
+
 PYPROJECT = nox.project.load_toml("pyproject.toml")
 PYTHONS = nox.project.python_versions(PYPROJECT)
 PACKAGE: str = PYPROJECT["project"]["name"]
