@@ -43,8 +43,13 @@ BY_NUMBER = (
 )
 """Tests that try the rules of the queue many times: they are the same on every Python."""
 
+BUSY_FORKS = "tests/service/test_fork.py::test_the_child_of_a_busy_queue_does_not_hang"
+
 IN_PARALLEL = ("-n", "auto", "--dist", "loadfile", "--no-loadscope-reorder")
 """Tests of one file share what it has set up; tests/conftest.py says which files come first."""
+
+MEASURED = os.environ.get("MEASURE_COVERAGE_ON")
+"""On which Python `tests` measures what it covers, so that `coverage` has only to report it."""
 
 FEW_EXAMPLES = {"HYPOTHESIS_PROFILE": "few"}
 """For tests that run again what others have run with more; see tests/conftest.py."""
@@ -64,11 +69,25 @@ def _install(session: nox.Session, *groups: str) -> None:
     session.install("--no-compile", *again, ".", *requirements)
 
 
+def _measure(session: nox.Session) -> None:
+    """Run the tests that cover the package, and note what they cover."""
+    session.run("coverage", "erase")
+    command = ("coverage", "run", "-m", "pytest", *IN_PARALLEL)
+    # The tracer's own lock may be held by another thread at the moment of that test's forks, and
+    # nobody lets it go in the child.
+    args = (*_ignored(*ON_THEIR_OWN, *BY_NUMBER), f"--deselect={BUSY_FORKS}")
+    session.run(*command, *args, *session.posargs, env=FEW_EXAMPLES)
+
+
 @nox.session(python=PYTHONS)
 def tests(session: nox.Session) -> None:
     """Run the tests on each supported Python that this machine has."""
-    _install(session, "tests")
-    if session.python == PYTHONS[0]:
+    measures = session.python == MEASURED
+    _install(session, "coverage" if measures else "tests")
+    if measures:
+        _measure(session)
+        session.run("pytest", BUSY_FORKS, env=FEW_EXAMPLES)
+    elif session.python == PYTHONS[0]:
         session.run("pytest", *IN_PARALLEL, *session.posargs)
     else:
         # What the checks of the test kit find does not depend on the version either.
@@ -100,14 +119,8 @@ def lint(session: nox.Session) -> None:
 def coverage(session: nox.Session) -> None:
     """Run the tests on one Python and demand every branch of the package."""
     _install(session, "coverage")
-    session.run("coverage", "erase")
-    # The tracer's own lock may be held by another thread at the moment of that test's forks, and
-    # nobody lets it go in the child.
-    busy = "tests/service/test_fork.py::test_the_child_of_a_busy_queue_does_not_hang"
-    # What these run, the others test.
-    args = _ignored(*ON_THEIR_OWN, *BY_NUMBER, "service/test_races.py")
-    command = ("coverage", "run", "-m", "pytest", *IN_PARALLEL, *args, f"--deselect={busy}")
-    session.run(*command, *session.posargs, env=FEW_EXAMPLES)
+    if MEASURED is None:
+        _measure(session)
     session.run("coverage", "combine", "--quiet")
     session.run("coverage", "report")
 
