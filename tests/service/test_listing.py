@@ -337,6 +337,19 @@ def test_old_tasks_are_forgotten(make: MakeQueue, clock: FakeClock) -> None:
     assert len(queue.list_changes(0)) == 5
 
 
+def test_of_a_library_only_the_old_tasks_are_forgotten(make: MakeQueue, clock: FakeClock) -> None:
+    """Its history goes on with the others."""
+    queue = make(scan_nothing)
+    old = run_one(queue, "music").id
+    clock.advance(23 * 3600)
+    new = run_one(queue, "music").id
+    clock.advance(2 * 3600)
+    run_one(queue, "films")
+
+    assert queue.get_task(old) is None
+    assert ids(queue.list_history(library_id="music")) == [new]
+
+
 def test_a_clock_set_forward_by_mistake_forgets_and_goes_on(
     queue: ScanQueueService, clock: FakeClock
 ) -> None:
