@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import partial
 from logging import ERROR, INFO, WARNING, getLogger
 from typing import TYPE_CHECKING, TypeVar
 from uuid import uuid4
@@ -35,6 +36,9 @@ logger = getLogger(__name__)
 
 BEGINNING = datetime.min.replace(tzinfo=UTC)
 
+CLOCK_RETRY = 1.0
+"""Real seconds until a clock that has failed is asked again."""
+
 FIRST_RETRY = 1.0
 LAST_RETRY = 30.0
 """Seconds between two tries of a store that fails: they double from the first to the last."""
@@ -52,8 +56,10 @@ class Core:
         self.store: TaskStore = store
         self.clock: Clock = clock
         self.settings: Settings = settings
+        self.is_shared: bool = store.shared
         self.forked: bool = False
         self.started: bool = False
+        self._clock_fails = False
         self._begin()
         self.now()  # a clock that cannot tell the time is refused at once
         take_store(store)
@@ -91,6 +97,28 @@ class Core:
             return moment
         return check_moment("clock.now()", moment).astimezone(UTC)
 
+    def try_clock(self, wait: Callable[[], object], condition: _sync.Condition) -> bool:
+        """Call what waits by the clock; if that fails, wait for a moment of real time.
+
+        Args:
+            wait: What to call.
+            condition: What may end that moment early: one of the hub's.
+
+        Returns:
+            Whether the clock worked; the first of several failures is logged.
+        """
+        try:
+            wait()
+        except Exception as error:  # noqa: BLE001 - whatever a clock raises
+            if not self._clock_fails:
+                log(logger, ERROR, "the clock failed; trying again until it works", error)
+            self._clock_fails = True
+            with self.hub.lock:
+                condition.wait(CLOCK_RETRY)
+            return False
+        self._clock_fails = False
+        return True
+
     def window_start(self, now: datetime) -> datetime:
         """Return the moment from which on ended tasks are kept."""
         try:
@@ -117,13 +145,15 @@ class Core:
         """
         self.refuse_if_forked()
         first_revision = max(0, int(self.now().timestamp() * 1000))
+        closes = False
         with self.setting_up:
             if not self.ready:
                 self.store.open(self.owner, first_revision)
                 self.store.attach(self.keeper.look)
                 self.ready = True
-                if self.retired:  # for a reader that came after the shutdown
-                    self._close_store()
+                closes = self.retired  # a reader came after the shutdown
+        if closes:
+            self._close_store()
 
     def open_to_run(self) -> None:
         """Make the store ready for a start: what dead processes ran waits again, at once.
@@ -133,7 +163,7 @@ class Core:
             StoreError: The store cannot be used, or failed to free what they held.
         """
         self.open()
-        if self.store.shared or self.store.durable:
+        if self.is_shared or self.store.durable:
             try:
                 self.recover()
             except Exception:
@@ -261,7 +291,7 @@ class Core:
             answer = look()
             if answer is not None or self.is_past(deadline):
                 return answer
-            if self.store.shared and self.ready and self.keeper.is_at_rest:
+            if self.is_shared and self.ready and self.keeper.is_at_rest:
                 self.keeper.wake()  # which hears of what other processes do
             self.hub.wait_for_news(self.clock, seen, deadline)
 
@@ -298,8 +328,11 @@ class Core:
                 if delay != FIRST_RETRY:
                     log(logger, INFO, "the store works again")
                 return answer
-            self.wait_for(lambda: (until_closed and self.hub.closed) or None, self.deadline(delay))
+            self.try_clock(partial(self._pause, delay, until_closed=until_closed), self.hub.news)
             delay = min(2 * delay, LAST_RETRY)
+
+    def _pause(self, seconds: float, *, until_closed: bool) -> None:
+        self.wait_for(lambda: (until_closed and self.hub.closed) or None, self.deadline(seconds))
 
     def settled(self, task_id: UUID, *, quiet: bool) -> TaskRecord | None:
         """Return a task that has ended, and with `quiet` holds no slot; None: not yet.
@@ -308,8 +341,9 @@ class Core:
             TaskNotFoundError: There is no such task.
             QueueClosedError: It will not end here any more.
         """
-        finished = self.hub.finished
         is_here = self.scans.of_task(task_id) is not None
+        # Inside of a scan, a shutdown returns before that one has ended.
+        finished = self.hub.finished or (self.shutdown_returned and not is_here)
         with self.read() as view:
             task = view.get(task_id)
         if task is None:
@@ -352,9 +386,10 @@ class Core:
     def recover(self) -> None:
         """Free the slots of dead processes; what they ran waits again."""
         with self.read() as view:
-            others = {slot.owner for slot in view.slots()} - {self.owner}
+            slots, count = view.slots(), view.counts().slots
+        others = {slot.owner for slot in slots} - {self.owner}
         dead = self.store.dead_owners(others) if others else ()
-        if dead:
+        if dead or len(slots) != count:  # one that cannot be read; a table sees to that
             now = self.now()
             limit = self.settings.max_interruptions
 

@@ -18,9 +18,6 @@ logger = getLogger(__name__)
 LINGER = 1.0
 """Seconds that the thread stays after the last scan, since another may follow soon."""
 
-RETRY_INTERVAL = 1.0
-"""Real seconds until it asks a clock again that has failed."""
-
 RECOVERY_INTERVAL = 2.0
 """Seconds between two looks for dead processes, where several share a queue."""
 
@@ -46,7 +43,7 @@ class Keeper:
         hub = self._core.hub
         with hub.lock:
             hub.call_keeper()
-            if self._thread is not None or hub.finished:
+            if self._thread is not None or self._is_dismissed():
                 return
             thread = _sync.Thread(target=self._run, name="scanqueue-keeper", daemon=True)
             self._thread = thread
@@ -67,24 +64,14 @@ class Keeper:
         return () if thread is None or thread.ident is None else (thread,)
 
     def _run(self) -> None:
-        hub = self._core.hub
-        fails = False
-        while True:
-            try:
-                self._keep()
-            except Exception as error:  # noqa: BLE001 - whatever a clock raises
-                if not fails:
-                    log(logger, ERROR, "the clock failed; trying again until it works", error)
-                fails = True
-                with hub.lock:
-                    hub.chores.wait(RETRY_INTERVAL)
-            else:
-                return
+        core = self._core
+        while not core.try_clock(self._keep, core.hub.chores):
+            pass
 
     def _keep(self) -> None:
         core = self._core
         hub = core.hub
-        follow = self._follow() if core.store.shared else None
+        follow = self._follow() if core.is_shared else None
         lingers_until: float | None = None
         while not self._is_done(lingers_until):
             seen = hub.chores_seq
@@ -105,15 +92,20 @@ class Keeper:
         core = self._core
         is_idle = core.is_past(lingers_until)
         with core.hub.lock:
-            done = core.hub.finished or (is_idle and not self._is_needed())
+            done = self._is_dismissed() or (is_idle and not self._is_needed())
             if done:
                 self._thread = None
                 core.hub.tell()  # who has just seen it at work, and is about to wait, looks again
             return done
 
+    def _is_dismissed(self) -> bool:
+        """Return whether a shutdown is over; a scan that called it, and goes on, is kept still."""
+        core = self._core
+        return core.hub.finished and all(context.cancelled for context in core.scans.all())
+
     def _is_needed(self) -> bool:
         core = self._core
-        follows = core.store.shared and (
+        follows = core.is_shared and (
             core.started or core.hub.readers > 0 or core.scans.is_claiming
         )
         return follows or bool(core.scans)

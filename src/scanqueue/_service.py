@@ -139,6 +139,8 @@ class ScanQueueService(Queries):
         """
         core = self._core
         core.refuse_if_closed()
+        if self.is_started:
+            return
         core.open_to_run()
         with core.setting_up:
             core.refuse_if_closed()
@@ -146,7 +148,7 @@ class ScanQueueService(Queries):
                 return
             core.started = True  # before the first scan, which may fork
             close_at_exit(core)
-            if core.store.shared:
+            if core.is_shared:
                 core.keeper.wake()
             if self._scan is not None:
                 core.workers = core.workers or Workers(core, self._scan)

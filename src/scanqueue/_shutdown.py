@@ -7,7 +7,6 @@ import warnings
 from functools import partial
 from logging import ERROR, getLogger
 from typing import TYPE_CHECKING
-from weakref import WeakSet
 
 from scanqueue import _rules, _sync
 from scanqueue._clock import SystemClock
@@ -77,6 +76,8 @@ def shut_down(core: Core, timeout: float | None, *, interrupt_running: bool) -> 
         pass
     core.wait_for(others_are_over, deadline)
     core.shutdown_returned = True  # from now on the last scan that ends gives up the store
+    core.nudge()
+    _started.discard(core)
     is_claiming = core.scans.is_claiming  # first: what was claimed meanwhile is among the scans
     left_behind = core.scans.all()
     others_left = is_claiming or any(scan is not own for scan in left_behind)
@@ -120,8 +121,8 @@ def _end_pending(core: Core) -> Iterator[None]:
     """End the pending tasks of a queue that ends with its process, a batch at each step."""
     if not core.ready or core.retired or core.store.durable:
         return
-    sweep = partial(_rules.end_pending, now=core.now(), limit=SWEEP_BATCH)
     try:
+        sweep = partial(_rules.end_pending, now=core.now(), limit=SWEEP_BATCH)
         while len(core.end(sweep)) == SWEEP_BATCH:
             yield
     except Exception as error:  # noqa: BLE001 - whatever a store raises
@@ -129,8 +130,16 @@ def _end_pending(core: Core) -> Iterator[None]:
             log(logger, ERROR, "the store failed; pending tasks were left as they are", error)
 
 
-def _ask_to_stop(core: Core, own: LiveContext | None = None) -> _sync.Event:
+def _ask_to_stop(
+    core: Core, own: LiveContext | None = None, *, at_exit: bool = False
+) -> _sync.Event:
     """Ask the scans of this process to stop, but for the caller's own; start to record it.
+
+    Args:
+        core: The service.
+        own: The caller's own scan.
+        at_exit: Whether not to record it where no thread can be started any more, as when Python
+            3.12 exits: the store could hold that up.
 
     Returns:
         Set once a thread of its own has recorded it, since a store may take long. What it misses
@@ -142,7 +151,9 @@ def _ask_to_stop(core: Core, own: LiveContext | None = None) -> _sync.Event:
         context.shut_down()
     core.wake()
     recorded = _sync.Event()
-    _sync.run_aside(_record_stop, core, contexts, recorded, name="scanqueue-shutdown")
+    record = partial(_record_stop, core, contexts, recorded)
+    if not contexts or not _sync.run_aside(record, name="scanqueue-shutdown", or_here=not at_exit):
+        recorded.set()
     return recorded
 
 
@@ -178,7 +189,8 @@ def _join(core: Core, timeout: float) -> None:
             thread.join(max(0.0, deadline - clock.monotonic()))
 
 
-_started: WeakSet[Core] = WeakSet()
+_started: set[Core] = set()
+"""Kept alive, until they are shut down: a service that is forgotten may have no thread."""
 
 
 def close_at_exit(core: Core) -> None:
@@ -196,11 +208,11 @@ def _close_forgotten() -> None:
     deadline = clock.monotonic() + EXIT_TIMEOUT
     forgotten = [core for core in _started if not core.hub.closed]
     # A shutdown that Ctrl-C has ended, or that a daemon thread is still at, has asked nobody yet.
-    unfinished = [core for core in _started if not (core.shutdown_returned or core.forked)]
+    unfinished = [core for core in _started if not core.forked]
     for core in unfinished:
         core.close()
         core.finish_telling()
-    for recorded in [_ask_to_stop(core) for core in unfinished]:
+    for recorded in [_ask_to_stop(core, at_exit=True) for core in unfinished]:
         recorded.wait(max(0.0, deadline - clock.monotonic()))
     for core in unfinished:
         _join(core, deadline - clock.monotonic())

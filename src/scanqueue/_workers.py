@@ -87,7 +87,7 @@ class Workers:
             context = core.persist(self._turn, None, until_closed=True)
             if context is not None:
                 return context
-            hub.wait_for_work(core.clock, seen)
+            core.try_clock(partial(hub.wait_for_work, core.clock, seen), hub.work)
         return None
 
 
@@ -109,7 +109,7 @@ def run_here(core: Core, scan: ScanFunction, limit: int | None) -> int:
         StoreError: The store failed before a scan began.
     """
     core.open_to_run()
-    if core.store.shared:
+    if core.is_shared:
         core.keeper.wake()  # which hears of cancels by other processes
     try:
         return _run(core, scan, limit)

@@ -274,7 +274,7 @@ def test_a_clock_that_fails_does_not_end_the_keeper(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """A cancel by another process is still heard."""
-    monkeypatch.setattr("scanqueue._keeper.RETRY_INTERVAL", 0.0)
+    monkeypatch.setattr("scanqueue._core.CLOCK_RETRY", 0.0)
     scanner.hold()
     clock = FailingClock()
     queue = make(scanner, store=shared.store(), clock=clock)

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from scanqueue import _rules
-from scanqueue.models import NO_PROGRESS, TaskStatus
+from scanqueue import ScanQueueService, TaskResult, _rules
+from scanqueue.models import NO_PROGRESS, TaskStatus, WhenRunning
 from scanqueue.protocols import TaskTable
-from scanqueue.records import Counts, Slot
+from scanqueue.records import Counts, Slot, TaskRecord
+from scanqueue.stores import _sqlite_table
 from scanqueue.stores.sqlite import SQLiteStore
 from tests.bare_queue import DONE, NOON
-from tests.stores.tools import claim, edit, spoil, submit
+from tests.stores.tools import Call, claim, edit, spoil, submit, waiting
 
 BROKEN = [
     ("status", "banana"),
@@ -280,3 +282,88 @@ def test_what_is_stopping_is_counted_when_another_record_is_set_aside(
         assert [task.library_id for task in table.pending(None)] == ["photos"]
         assert table.changed(0, None)
         assert table.counts() == Counts(pending=1, cancelled=2, stopping=2, slots=2)
+
+
+@pytest.mark.logs_errors
+@pytest.mark.parametrize("max_running", [None, 1])
+def test_a_slot_that_cannot_be_read_is_freed_by_the_next_start(
+    store: SQLiteStore, path: Path, max_running: int | None
+) -> None:
+    """Nobody need submit anything: what waits behind it is scanned, and so are the others."""
+    submit(store, "music")
+    claim(store)
+    submit(store, "music", when_running=WhenRunning.FOLLOW_UP)
+    submit(store, "films")
+    store.close()
+    edit(path, "UPDATE slots SET attempt = 'x'")
+    queue = ScanQueueService(
+        lambda library_id, context: TaskResult(),
+        store=SQLiteStore(path),
+        workers=0,
+        max_running=max_running,
+    )
+    queue.start()
+    assert queue.run_pending() == 2
+    assert (queue.stats().running, queue.stats().completed) == (0, 2)
+    queue.shutdown()
+
+
+@pytest.mark.logs_errors
+def test_a_count_of_slots_that_was_damaged_holds_nothing_back(
+    store: SQLiteStore, path: Path
+) -> None:
+    """The slots themselves say how many there are."""
+    submit(store, "music")
+    store.close()
+    edit(path, "UPDATE queue SET slots = 7")
+    queue = ScanQueueService(
+        lambda library_id, context: TaskResult(),
+        store=SQLiteStore(path),
+        workers=0,
+        max_running=1,
+    )
+    assert queue.run_pending() == 1
+    queue.shutdown()
+
+
+@pytest.mark.logs_errors
+def test_a_log_handler_may_ask_the_queue_while_it_starts(store: SQLiteStore, path: Path) -> None:
+    """What is found when the file is opened is told when no lock is held."""
+    submit(store, "music")
+    claim(store)
+    store.close()
+    edit(path, "UPDATE slots SET attempt = 'x'")
+    answers: list[int] = []
+    queue = ScanQueueService(None, store=SQLiteStore(path))
+
+    class Curious(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            answers.append(queue.pending_count())
+
+    handler = Curious()
+    logging.getLogger("scanqueue").addHandler(handler)
+    try:
+        Call(queue.start).result()
+    finally:
+        logging.getLogger("scanqueue").removeHandler(handler)
+        queue.shutdown()
+    assert answers
+
+
+def test_a_read_that_is_interrupted_keeps_nothing_open(
+    store: SQLiteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next one on its connection sees the queue as it is by then."""
+    for library in ("music", "books", "comics"):
+        submit(store, library)
+
+    def interrupt(row: object) -> TaskRecord:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(_sqlite_table, "decode", interrupt)
+        with pytest.raises(KeyboardInterrupt) as caught:
+            waiting(store)
+    submit(store, "films")
+    assert waiting(store) == ["music", "books", "comics", "films"]
+    assert caught.traceback  # which keeps alive whatever its frames have

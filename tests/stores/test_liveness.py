@@ -306,11 +306,11 @@ def test_a_file_that_is_cleaned_up_before_it_is_locked_is_made_again(
     real_acquire = _file_lock.acquire
     cleaners: list[Callable[[Path], object]] = [Path.unlink, lambda file: file.rename(path)]
 
-    def acquire(descriptor: int) -> None:
+    def acquire(descriptor: int, *, waits: bool = True) -> None:
         if cleaners:
             cleaners.pop()(lock)
             lock.touch() if cleaners else None
-        real_acquire(descriptor)
+        real_acquire(descriptor, waits=waits)
 
     lock = path.with_name("lock")
     monkeypatch.setattr(_file_lock, "acquire", acquire)
@@ -323,12 +323,45 @@ def test_a_file_that_is_cleaned_up_before_it_is_locked_is_made_again(
     assert not _file_lock.remove_free(str(lock))
 
 
+@pytest.mark.logs_errors
+@pytest.mark.parametrize("has_copy", [False, True])
+def test_an_owner_file_that_was_moved_is_made_again(
+    store: SQLiteStore, path: Path, tmp_path: Path, has_copy: bool
+) -> None:
+    """Others look for it by its name, and take its owner for dead."""
+    (owner_file,) = path.parent.glob("*-owner-me")
+    elsewhere = tmp_path / "elsewhere"
+    if has_copy:
+        os.link(owner_file, elsewhere)
+        owner_file.unlink()
+    else:
+        owner_file.rename(elsewhere)
+
+    assert waiting(store) == []
+
+    assert not _file_lock.is_free(str(owner_file))
+    assert _file_lock.is_free(str(elsewhere))
+
+
+def test_an_owner_file_that_cannot_be_looked_for_is_there(
+    store: SQLiteStore, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who is not gone for sure is left alone."""
+
+    def fail(*arguments: object) -> bool:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(_file_lock, "is_at", fail)
+    submit(store, "music")
+    assert owner_files(path) == {"me"}
+
+
 def test_a_file_that_was_replaced_under_way_is_left_alone(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is another one's by now."""
     path.touch()
-    monkeypatch.setattr(_file_lock, "_is_at", lambda descriptor, path: False)
+    monkeypatch.setattr(_file_lock, "is_at", lambda descriptor, path: False)
     assert not _file_lock.remove_free(str(path))
     assert path.exists()
 

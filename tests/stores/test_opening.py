@@ -7,7 +7,7 @@ import re
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
@@ -224,16 +224,16 @@ def test_a_file_system_without_links_will_do(
         raise PermissionError(1, "no links here")
 
     def be_late(draft: str) -> None:
-        monkeypatch.setattr(_sqlite_file, "_sync", sync)
+        monkeypatch.setattr(_sqlite_file, "_flush", sync)
         early = SQLiteStore(path)
         early.open("early", 1)
         submit(early, "music")
         early.close()
 
-    sync = _sqlite_file._sync
+    sync = _sqlite_file._flush
     monkeypatch.setattr(os, "link", link)
     if is_late:
-        monkeypatch.setattr(_sqlite_file, "_sync", be_late)
+        monkeypatch.setattr(_sqlite_file, "_flush", be_late)
     store = SQLiteStore(path)
     store.open("me", 2000)
     assert waiting(store) == ["music"] * is_late
@@ -582,6 +582,138 @@ def test_a_locked_database_is_busy(
     with closing(sqlite3.connect(path, isolation_level=None)) as theirs:
         theirs.execute("BEGIN IMMEDIATE")
     late.close()
+
+
+class Waiting:
+    """Takes the place of what `_patiently` waits on, and has others go on meanwhile."""
+
+    def __init__(self, goes_on: Callable[[], object]) -> None:
+        self.goes_on = goes_on
+        self.times = 0
+
+    def __call__(self) -> Waiting:
+        """Stand in for `Event`."""
+        return self
+
+    def wait(self, seconds: float) -> None:
+        """Stand in for `Event.wait`."""
+        assert 0 < seconds < 1
+        self.times += 1
+        if self.times == 3:
+            self.goes_on()
+
+
+@pytest.mark.parametrize("is_in_time", [True, False])
+def test_a_backup_is_taken_into_use_as_soon_as_others_let_it(
+    store: SQLiteStore, path: Path, monkeypatch: pytest.MonkeyPatch, is_in_time: bool
+) -> None:
+    """A copy made by `VACUUM INTO` has no log; SQLite does not wait when it makes one."""
+    submit(store, "music")
+    copy = path.with_name("copy.db")
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("VACUUM INTO ?", (str(copy),))
+    late = SQLiteStore(copy)
+    with closing(sqlite3.connect(copy, isolation_level=None)) as other:
+        other.execute("BEGIN")
+        other.execute("SELECT * FROM queue").fetchall()
+        waiting_for = Waiting(lambda: other.execute("COMMIT"))
+        monkeypatch.setattr("scanqueue._sync.Event", waiting_for)
+        if is_in_time:
+            late.open("me", 1000)
+        else:
+            monkeypatch.setattr(_sqlite_file, "BUSY_TIMEOUT", 0.02)
+            with pytest.raises(StoreBusyError, match="held it locked for too long"):
+                late.open("me", 1000)
+    assert waiting_for.times == (3 if is_in_time else 2)
+    late.open("me", 1000)
+    assert waiting(late) == ["music"]
+    late.close()
+
+
+def test_a_statement_that_fails_otherwise_is_not_tried_again() -> None:
+    """Waiting would not help."""
+    tries: list[int] = []
+
+    def fail() -> None:
+        tries.append(1)
+        with closing(sqlite3.connect(":memory:")) as connection:
+            connection.execute("SELECT * FROM nothing")
+
+    with pytest.raises(sqlite3.OperationalError, match="nothing"):
+        _sqlite_file._patiently(fail)
+    assert len(tries) == 1
+
+
+@pytest.mark.parametrize("is_in_time", [True, False])
+def test_a_folder_that_somebody_has_locked_is_waited_for(
+    path: Path, monkeypatch: pytest.MonkeyPatch, is_in_time: bool
+) -> None:
+    """As `flock` does it, or another maker; not for ever."""
+    store = SQLiteStore(path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    _file_lock.acquire(folder)
+    waiting_for = Waiting(lambda: os.close(folder))
+    monkeypatch.setattr("scanqueue._sync.Event", waiting_for)
+    if not is_in_time:
+        monkeypatch.setattr(_sqlite_file, "BUSY_TIMEOUT", 0.02)
+        with pytest.raises(StoreBusyError, match="held its folder locked for too long"):
+            store.open("me", 1000)
+        assert list(path.parent.iterdir()) == []
+        os.close(folder)
+    store.open("me", 1000)
+    assert waiting_for.times == (3 if is_in_time else 2)
+    submit(store, "music")
+    store.close()
+
+
+# --- links ---
+
+
+def test_a_step_back_is_taken_from_where_a_link_leads(path: Path) -> None:
+    """As the system does it, and not as the text looks."""
+    folder = path.with_name("disk") / "media"
+    folder.mkdir(parents=True)
+    path.with_name("link").symlink_to(folder)
+    store = SQLiteStore(path.with_name("link") / ".." / "queue.db")
+    store.open("me", 1000)
+    store.close()
+    assert folder.with_name("queue.db").exists()
+    assert not path.exists()
+
+
+def test_a_link_that_is_made_before_the_first_use_is_followed(path: Path) -> None:
+    """All names of a file lead to the same locks."""
+    early = SQLiteStore(path)
+    (path.parent / "real").mkdir()
+    path.symlink_to(path.parent / "real" / "queue.db")
+    early.open("early", 1000)
+    late = SQLiteStore(path.parent / "real" / "queue.db")
+    late.open("late", 1000)
+    assert late.dead_owners({"early"}) == set()
+    early.close()
+    late.close()
+
+
+# --- revisions ---
+
+
+def test_a_later_opening_goes_on_above_what_anybody_has_seen(path: Path) -> None:
+    """After a power cut revisions are missing that were published, but not flushed."""
+    early = SQLiteStore(path)
+    early.open("early", 1000)
+    assert submit(early, "music").revision == 1001
+    late = SQLiteStore(path)
+    late.open("late", 5000)
+    with late.read() as view:
+        assert view.revision() == 1001
+    with late.write() as table:
+        assert table.next_revision() == 5001
+    assert submit(early, "films").revision == 5002
+    behind = SQLiteStore(path)
+    behind.open("behind", 2000)
+    assert submit(behind, "books").revision == 5003
+    for store in (early, late, behind):
+        store.close()
 
 
 # --- migrations ---

@@ -29,11 +29,14 @@ class OpenStore(Protocol):
 
 
 def put(
-    table: TaskTable, library_id: LibraryId, priority: TaskPriority = TaskPriority.NORMAL
+    table: TaskTable,
+    library_id: LibraryId,
+    priority: TaskPriority = TaskPriority.NORMAL,
+    when_running: WhenRunning = WhenRunning.JOIN,
 ) -> TaskRecord:
     """Submit a task inside a transaction."""
     task, _ = _rules.submit(
-        *(table, library_id, priority, WHOLE, WhenRunning.JOIN),
+        *(table, library_id, priority, WHOLE, when_running),
         now=NOON,
         new_id=uuid4,
         max_pending=None,
@@ -42,11 +45,14 @@ def put(
 
 
 def submit(
-    store: TaskStore, library_id: LibraryId, priority: TaskPriority = TaskPriority.NORMAL
+    store: TaskStore,
+    library_id: LibraryId,
+    priority: TaskPriority = TaskPriority.NORMAL,
+    when_running: WhenRunning = WhenRunning.JOIN,
 ) -> TaskRecord:
     """Submit a task."""
     with store.write() as table:
-        return put(table, library_id, priority)
+        return put(table, library_id, priority, when_running)
 
 
 def claim(store: TaskStore, owner: str = "me") -> Slot:

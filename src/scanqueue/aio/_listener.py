@@ -21,6 +21,7 @@ from scanqueue.errors import QueueClosedError, TaskNotFoundError
 from scanqueue.models import ScanTask
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from uuid import UUID
 
     from scanqueue._core import Core
@@ -153,7 +154,7 @@ class Listener:
                 self._look()
                 deadline = self._time_out()
                 if self._waiting:
-                    if core.store.shared:
+                    if core.is_shared:
                         core.keeper.wake()  # it follows other processes
                     core.hub.wait_for_news(core.clock, seen, deadline)
             except BaseException as error:  # noqa: BLE001 - the store's or the clock's: for all
@@ -225,14 +226,30 @@ class Listener:
             return
         if task is None:
             return
-        snapshot = task.snapshot()
+        patient = []
         for waiter in list(self._waiting[task_id]):
             assert isinstance(waiter, TaskWaiter)
             if waiter.quiet and task.holds_slot:
-                self._due.add(task_id)  # it may be pruned as soon as that is free
+                patient.append(waiter)
             else:
                 self._let_out(waiter)
-                waiter.give(snapshot)
+                waiter.give(task.snapshot())
+        if patient:
+            self._due.add(task_id)  # it may be pruned as soon as the slot is free
+            if self._core.hub.finished:  # nothing more will be told, unless it is of a scan here
+                self._look_again(task_id, patient)
+
+    def _look_again(self, task_id: UUID, waiters: Iterable[TaskWaiter]) -> None:
+        """Answer those who wait for the slot of an ended task, if there is an answer."""
+        try:
+            task = self._core.settled(task_id, quiet=True)
+        except (TaskNotFoundError, QueueClosedError) as error:
+            self._fail(error, *waiters)
+            return
+        if task is not None:
+            for waiter in waiters:
+                self._let_out(waiter)
+                waiter.give(task.snapshot())
 
     def _look_for_readers(self) -> None:
         hub = self._core.hub

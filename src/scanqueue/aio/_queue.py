@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from datetime import datetime
@@ -107,8 +108,25 @@ class AsyncScanQueue:
         )
 
     async def __aenter__(self) -> Self:
-        """Start."""
-        await self.start()
+        """Start; where that is cancelled, leave again."""
+        has_left = False
+
+        def start() -> None:
+            self._service.start()
+            if has_left:
+                leave()
+
+        def leave() -> None:
+            leaving = partial(self._service.shutdown, interrupt_running=True)
+            self._threads.begin("shutdown", leaving)
+
+        try:
+            await self._threads.write(start)
+        except asyncio.CancelledError:
+            has_left = True  # first: either this thread sees that it was started, or that one this
+            if self._service.is_started:
+                leave()
+            raise
         return self
 
     async def __aexit__(

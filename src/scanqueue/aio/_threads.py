@@ -75,5 +75,9 @@ class Threads:
             function: What to call.
         """
         call = Call(self._core.scans, function)
-        _sync.Thread(target=call.run, name=f"scanqueue-aio-{name}", daemon=True).start()
+        self.begin(name, call.run)
         return await call.get()
+
+    def begin(self, name: str, function: Callable[[], object]) -> None:
+        """Have something done by a thread of its own that nobody waits for."""
+        _sync.Thread(target=function, name=f"scanqueue-aio-{name}", daemon=True).start()

@@ -25,9 +25,17 @@ _FLAGS = os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0)
 _MODE = 0o644
 
 
-def acquire(descriptor: int) -> None:
-    """Lock an open file, and wait as long as another one holds it."""
-    fcntl.flock(descriptor, fcntl.LOCK_EX)
+def acquire(descriptor: int, *, waits: bool = True) -> None:
+    """Lock an open file.
+
+    Args:
+        descriptor: The file.
+        waits: Whether to wait as long as another one holds it.
+
+    Raises:
+        BlockingIOError: Another one holds it.
+    """
+    fcntl.flock(descriptor, fcntl.LOCK_EX if waits else fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def create(path: str, like: os.stat_result | None = None) -> int:
@@ -48,7 +56,7 @@ def create(path: str, like: os.stat_result | None = None) -> int:
         descriptor = os.open(path, _FLAGS, _MODE)
         try:
             acquire(descriptor)
-            if _is_at(descriptor, path):
+            if is_at(descriptor, path):
                 with suppress(OSError):  # somebody else's
                     if like is not None and os.geteuid() == 0:
                         os.fchown(descriptor, like.st_uid, like.st_gid)
@@ -122,9 +130,9 @@ def remove_guarded(path: str, remove: Callable[[], None]) -> None:
 def _remove_free(path: str, flags: int, remove: Callable[[], None] | None = None) -> bool:
     descriptor = os.open(path, flags, _MODE)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        acquire(descriptor, waits=False)
         # Still locked, so that whoever makes it anew meanwhile sees that it is gone.
-        if _is_at(descriptor, path):
+        if is_at(descriptor, path):
             if remove is not None:
                 remove()
             os.unlink(path)
@@ -134,7 +142,7 @@ def _remove_free(path: str, flags: int, remove: Callable[[], None] | None = None
         os.close(descriptor)
 
 
-def _is_at(descriptor: int, path: str) -> bool:
+def is_at(descriptor: int, path: str) -> bool:
     """Return whether an open file is the one that a path leads to."""
     opened = os.fstat(descriptor)
     try:

@@ -56,13 +56,16 @@ class Liveness:
         return self._path + _INFIX + owner
 
     def is_gone(self) -> bool:
-        """Return whether somebody has deleted the file: others take its owner for dead then."""
+        """Return whether the file was deleted or moved: others take its owner for dead then."""
         with self._lock:  # else `give_up` closes it in between
             return self._is_gone()
 
     def _is_gone(self) -> bool:
         descriptor = self._descriptor
-        return descriptor is not None and not os.fstat(descriptor).st_nlink
+        if descriptor is not None:
+            with suppress(OSError):  # it cannot be told
+                return not _file_lock.is_at(descriptor, self._file_of(self._owner))
+        return False
 
     def renew(self) -> bool:
         """Make the file anew if it is gone; no fork must come in between.

@@ -129,12 +129,14 @@ class Reading:
 
     Args:
         readers: Where its connection comes from.
+        tells: Whether to log what was found; the caller holds no lock then.
     """
 
-    __slots__ = ("_connection", "_readers")
+    __slots__ = ("_connection", "_readers", "_tells")
 
-    def __init__(self, readers: Readers) -> None:
+    def __init__(self, readers: Readers, *, tells: bool = True) -> None:
         self._readers = readers
+        self._tells = tells
         self._connection: sqlite3.Connection | None = None
 
     def __enter__(self) -> SQLiteView:
@@ -156,7 +158,8 @@ class Reading:
         traceback: TracebackType | None,
     ) -> None:
         self._end()
-        self._readers.reported.tell()
+        if self._tells:
+            self._readers.reported.tell()
         if isinstance(error, sqlite3.Error):
             raise explain(error, self._readers.file.path) from error
 

@@ -47,6 +47,10 @@ _BY_CODE: Final = {
 }
 
 _BY_ERRNO: Final = {
+    errno.EAGAIN: (
+        StoreBusyError,
+        "another process has held its folder locked for too long; find out which, with `fuser`",
+    ),
     errno.EROFS: _READ_ONLY,
     errno.EACCES: _READ_ONLY,
     errno.EPERM: _READ_ONLY,

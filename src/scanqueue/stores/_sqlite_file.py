@@ -8,10 +8,11 @@ import sqlite3
 import stat
 from contextlib import closing, suppress
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import quote
 from uuid import uuid4
 
+from scanqueue import _sync
 from scanqueue.errors import (
     StoreCorruptError,
     StoreError,
@@ -24,10 +25,15 @@ from scanqueue.stores._sqlite_rows import to_text
 from scanqueue.stores._sqlite_schema import APPLICATION_ID, refuse_newer, upgrade
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+
+T = TypeVar("T")
 
 BUSY_TIMEOUT = 5.0
 """Seconds that a connection waits for one of another process."""
+
+_RETRY_INTERVAL = 0.01
+"""Seconds between two tries of what does not wait by itself."""
 
 PAGE_SIZE = 1024
 """Bytes of a page. A task changes about six pages, and each is written as a whole: with the usual
@@ -50,12 +56,18 @@ class DatabaseFile:
 
     Args:
         path: The absolute path.
+
+    Attributes:
+        path: The same, without links once they were resolved.
     """
 
     def __init__(self, path: str) -> None:
-        # All names of a file must lead to the same lock files beside it.
-        self.path = os.path.realpath(path)
+        self.path = path
         self._identity: tuple[int, int] | None = None
+
+    def resolve(self) -> None:
+        """Follow the links of the path: all names of a file lead to the same locks beside it."""
+        self.path = os.path.realpath(self.path)
 
     def open(self, first_revision: int) -> None:
         """Make the database if there is none; else see whether it is one of ours.
@@ -182,10 +194,28 @@ class DatabaseFile:
 
 def _log_writes(connection: sqlite3.Connection) -> None:
     """Have SQLite write to a log first, so that readers and a writer do not wait for each other."""
-    if connection.execute("PRAGMA journal_mode = WAL").fetchone() != ("wal",):
+    # Where that has to change the file, as in a copy made by `VACUUM INTO`, SQLite does not wait.
+    if _patiently(lambda: connection.execute("PRAGMA journal_mode = WAL").fetchone()) != ("wal",):
         message = "SQLite cannot keep a write-ahead log on this file system"
         raise sqlite3.OperationalError(message)
     connection.execute(f"PRAGMA wal_autocheckpoint = {_LOG_PAGES}")
+
+
+def _patiently(attempt: Callable[[], T]) -> T:
+    """Call what does not wait for others by itself, until they let it or have had their time.
+
+    Args:
+        attempt: What fails while somebody holds a lock.
+    """
+    for _ in range(round(BUSY_TIMEOUT / _RETRY_INTERVAL)):
+        try:
+            return attempt()
+        except (sqlite3.OperationalError, BlockingIOError) as error:
+            code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_BUSY)
+            if code & 0xFF != sqlite3.SQLITE_BUSY:
+                raise
+        _sync.Event().wait(_RETRY_INTERVAL)
+    return attempt()
 
 
 def _identity(found: os.stat_result) -> tuple[int, int]:
@@ -222,7 +252,7 @@ def create(path: str, first_revision: int) -> None:
                     "INSERT INTO queue (one, revision) VALUES (1, ?)", (first_revision,)
                 )
                 connection.execute("PRAGMA journal_mode = WAL")
-            _sync(draft)
+            _flush(draft)
             _publish(draft, path)
         finally:
             _remove_draft(draft)
@@ -230,7 +260,7 @@ def create(path: str, first_revision: int) -> None:
                 os.unlink(draft + _LOCK)
 
 
-def _sync(draft: str) -> None:
+def _flush(draft: str) -> None:
     """See that a draft is on disk; nobody else has it open, and it has no other name."""
     descriptor = os.open(draft, os.O_RDWR | os.O_CLOEXEC)
     try:
@@ -243,7 +273,7 @@ def _publish(draft: str, path: str) -> None:
     """Give a draft its name, unless that is taken, and make the name durable."""
     folder = os.open(os.path.dirname(path), os.O_RDONLY | os.O_CLOEXEC)
     try:
-        _file_lock.acquire(folder)  # one maker at a time
+        _patiently(lambda: _file_lock.acquire(folder, waits=False))  # one maker at a time
         if os.path.exists(path):
             return
         for suffix in _COMPANIONS:  # of a database that was deleted: SQLite would take them over

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections import deque
+from contextlib import closing
 from logging import ERROR, getLogger
 from typing import TYPE_CHECKING
 
@@ -226,17 +227,16 @@ class SQLiteView:
         if limit == 0:
             return found
         broken: list[int] = []
-        rows = self._connection.execute(query, values)
-        for row in rows:
-            try:
-                found.append(decode(row))
-            except Exception as error:  # noqa: BLE001 - whatever is wrong with it
-                broken.append(row[0])
-                self._report(kind, row[0], error)
-            else:
-                if len(found) == limit:
-                    break
-        rows.close()
+        with closing(self._connection.execute(query, values)) as rows:
+            for row in rows:
+                try:
+                    found.append(decode(row))
+                except Exception as error:  # noqa: BLE001 - whatever is wrong with it
+                    broken.append(row[0])
+                    self._report(kind, row[0], error)
+                else:
+                    if len(found) == limit:
+                        break
         for number in broken:
             self._set_aside(kind, number)
         return found
@@ -259,6 +259,11 @@ class SQLiteTable(SQLiteView):
     """
 
     __slots__ = ()
+
+    def slots(self) -> list[Slot]:
+        slots = super().slots()
+        self.state.slots = len(slots)  # a count that was damaged would hold scans back for ever
+        return slots
 
     def next_revision(self) -> int:
         self.state.revision += 1

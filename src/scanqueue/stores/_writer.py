@@ -55,6 +55,9 @@ class Writer:
         self._file = file
         self._full = full
         self._reported = reported
+        self.first_revision = 0
+        """Below what it makes next. What was published, but not flushed, is gone after a power cut,
+        though somebody may have seen its revision; another change must not have the same."""
         self._connection: sqlite3.Connection | None = None
         self._synchronous = ""
         self._others: object = None
@@ -107,6 +110,7 @@ class Writer:
         (others,) = connection.execute("PRAGMA data_version").fetchone()
         if self._saved is None or others != self._others:
             self._saved = load(connection, self._file.path)
+            self._saved.revision = max(self._saved.revision, self.first_revision)
             self._others = others
         return self._saved
 

@@ -115,7 +115,7 @@ class SQLiteStore:
 
         Args:
             owner: Who uses it, in ASCII letters and digits, unlike all others that ever did.
-            first_revision: Where the revisions of a queue that is new begin.
+            first_revision: Below the revisions of the changes to come.
 
         Raises:
             StoreReadOnlyError: The file or its folder cannot be written.
@@ -125,6 +125,7 @@ class SQLiteStore:
             StoreBusyError: Another process holds it locked.
             StoreError: The path leads to no file that can be used.
         """
+        self._file.resolve()
         if self._file.path in _left_open:  # pragma: no cover - in forked children only
             message = (
                 f"the queue in {self.path!r} was in use when this process was forked; use it in a"
@@ -135,12 +136,13 @@ class SQLiteStore:
             if self._liveness is not None:  # an interrupt came before the caller heard of it
                 self._liveness.give_up()
             self._file.open(first_revision)
+            self._writer.first_revision = first_revision
             try:
                 self._liveness = sign = Liveness(self._file.path, owner)
             except OSError as error:
                 raise explain(error, self._file.path) from error
             try:
-                with Reading(self._readers) as view:
+                with Reading(self._readers, tells=False) as view:
                     owners = {slot.owner for slot in view.slots()}
                 sign.remove_abandoned(owners)
             except BaseException:
@@ -283,7 +285,9 @@ def _check_path(path: object) -> str:
         wrong_value("path", path, "the name of a file, without a slash at its end")
     try:
         os.fsencode(path)
-        return os.path.abspath(path)
+        # What `..` means behind a link only the file system knows; other links are followed later.
+        steps_back = os.pardir in path.split(os.sep)
+        return os.path.realpath(path) if steps_back else os.path.abspath(path)
     except UnicodeEncodeError:
         wrong_value("path", path, "a name that the file system can have")
     except OSError:
