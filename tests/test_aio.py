@@ -285,6 +285,56 @@ def test_a_context_manager_shuts_down_after_an_error() -> None:
     run(main())
 
 
+class SlowlyOpening(MemoryStore):
+    """Opens when it is let."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.opens, self.may_open = threading.Event(), threading.Event()
+
+    def open(self, owner: str, first_revision: int) -> None:
+        """Open, some time."""
+        self.opens.set()
+        assert self.may_open.wait(PATIENCE)
+        super().open(owner, first_revision)
+
+
+@pytest.mark.parametrize("is_started", [False, True])
+def test_a_context_manager_that_is_cancelled_on_entering_is_left(
+    monkeypatch: pytest.MonkeyPatch, is_started: bool
+) -> None:
+    """The start goes on, and somebody has to shut down."""
+
+    async def main() -> None:
+        store, started, goes_on = SlowlyOpening(), threading.Event(), threading.Event()
+        service = make(FakeScanner(), store=store)
+        queue = AsyncScanQueue(service)
+        start = service.start
+
+        def start_slowly() -> None:
+            start()
+            started.set()
+            assert goes_on.wait(PATIENCE)
+
+        monkeypatch.setattr(service, "start", start_slowly)
+        entering = asyncio.create_task(queue.__aenter__())
+        await until(store.opens.is_set)
+        if is_started:
+            store.may_open.set()
+            await until(started.is_set)
+        entering.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await entering
+        if is_started:
+            await until(lambda: queue.is_shut_down)
+        store.may_open.set()
+        goes_on.set()
+        await until(lambda: queue.is_shut_down)
+        await until(lambda: not threads("scanqueue-worker"))
+
+    run(main())
+
+
 def test_every_short_call_passes_its_arguments_and_answers(scanner: FakeScanner) -> None:
     """Each answers as the service does."""
 
@@ -741,6 +791,59 @@ def test_who_waits_hears_of_other_processes() -> None:
         elsewhere.cancel_task(task_id)
         await until(clock.deadlines)
         clock.advance(1)
+        assert (await waiter).status is TaskStatus.CANCELLED
+
+    run(main())
+
+
+def test_who_waits_for_a_scan_elsewhere_hears_of_the_shutdown() -> None:
+    """Nobody follows the other process any more."""
+
+    async def main() -> None:
+        clock, shared, scanner = FakeClock(), SharedQueue(), FakeScanner()
+        scanner.hold()
+        elsewhere = make(scanner, store=shared.store(), clock=clock)
+        elsewhere.start()
+        queue = AsyncScanQueue(make(None, store=shared.store(), clock=clock))
+        task_id = elsewhere.submit_task("music")
+        scan = await asyncio.to_thread(scanner.next_scan)
+        scan.ignore_cancel()
+        await queue.cancel_task(task_id)
+        waiter = asyncio.create_task(queue.wait(task_id, quiet=True))
+        await until_waiting(queue, 1)
+        await queue.shutdown()
+        with pytest.raises(QueueClosedError):
+            await waiter
+        scan.release()
+
+    run(main())
+
+
+@pytest.mark.parametrize("returns_at_once", [False, True])
+def test_who_waits_for_a_scan_that_was_left_behind_hears_of_its_end(returns_at_once: bool) -> None:
+    """Be it after the shutdown, or between two looks."""
+
+    async def main() -> None:
+        scanner, store = FakeScanner(), MeddlingStore()
+        scanner.hold()
+        service = make(scanner, store=store, clock=FakeClock())
+        service.start()
+        task_id = service.submit_task("music")
+        scan = await asyncio.to_thread(scanner.next_scan)
+        scan.ignore_cancel()
+        queue = AsyncScanQueue(service)
+        assert await queue.shutdown(0) is False
+
+        def end() -> None:
+            scan.release()
+            assert not service.wait(task_id, quiet=True).is_stopping
+
+        if returns_at_once:  # the listener reads what has changed, and then looks at the task
+            store.after_reads.extend([lambda: None, end])
+        waiter = asyncio.create_task(queue.wait(task_id, quiet=True))
+        if not returns_at_once:
+            await until_waiting(queue, 1)
+            scan.release()
         assert (await waiter).status is TaskStatus.CANCELLED
 
     run(main())

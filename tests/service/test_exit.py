@@ -14,9 +14,13 @@ import pytest
 import scanqueue
 
 PREAMBLE = """
+import gc
+import os
+import sqlite3
 import sys
+import tempfile
 import threading
-from scanqueue import ScanQueueService, TaskResult
+from scanqueue import ScanQueueService, SQLiteStore, TaskResult
 
 begun = threading.Event()
 
@@ -127,11 +131,21 @@ threading.Thread(target=wait, daemon=True).start()
 
 LOST = """
 def lose():
-    queue = ScanQueueService(scan)
+    queue = ScanQueueService(scan, workers=3)
     queue.start()
-    queue.wait(queue.submit_task(1))
+    queue.submit_task(1)
 
 lose()
+gc.collect()
+"""
+
+BUSY = """
+path = os.path.join(tempfile.mkdtemp(), "queue.db")
+queue = ScanQueueService(scan, store=SQLiteStore(path))
+queue.start()
+queue.wait(queue.submit_task(1))
+other = sqlite3.connect(path, isolation_level=None)
+other.execute("BEGIN IMMEDIATE")
 """
 
 FORGOTTEN = {
@@ -159,9 +173,11 @@ def test_a_forgotten_service_warns_and_delays_the_exit_little(script: str) -> No
     assert ended.seconds < SLOWEST + STARTING
 
 
-@pytest.mark.parametrize("script", [IDLE, AFTER_WORK], ids=["idle", "after work"])
+@pytest.mark.parametrize(
+    "script", [IDLE, AFTER_WORK, BUSY], ids=["idle", "after work", "busy store"]
+)
 def test_a_forgotten_idle_service_delays_nothing(script: str) -> None:
-    """There is nothing to wait for."""
+    """There is nothing to wait for, and nothing to tell the store."""
     ended = run(script)
 
     assert (ended.code, ended.err) == (0, "")

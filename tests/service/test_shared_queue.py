@@ -11,6 +11,7 @@ from scanqueue import (
     EndReason,
     LibraryId,
     QueueClosedError,
+    ScanCancelled,
     ScanContext,
     ScanQueueService,
     ScanScope,
@@ -736,3 +737,42 @@ def test_a_service_that_only_waited_keeps_no_thread(
     while not again.is_over:
         let_time_pass(clock, 0.5)
     assert again.result().status is TaskStatus.COMPLETED
+
+
+def test_a_scan_that_has_shut_its_queue_down_still_hears_and_tells(
+    make: MakeQueue, shared: SharedQueue | SharedFile, clock: FakeClock
+) -> None:
+    """Another one was left behind, so the shutdown is over; this one was not asked to stop."""
+    is_stuck, is_over, has_reported = threading.Event(), threading.Event(), threading.Event()
+    heard: list[object] = []
+
+    def scan(library_id: LibraryId, context: ScanContext) -> TaskResult:
+        if library_id == "stuck":
+            is_stuck.set()
+            is_over.wait(PATIENCE)
+            return TaskResult()
+        is_stuck.wait(PATIENCE)
+        heard.append(queue.shutdown(0))
+        context.report(1)
+        context.report(7)
+        has_reported.set()
+        try:
+            context.sleep(3600)
+        except ScanCancelled as cancel:
+            heard.append(type(cancel))
+        return TaskResult()
+
+    queue = make(scan, store=shared.store(), workers=2)
+    elsewhere = make(None, store=shared.store())
+    queue.start()
+    task_id = queue.submit_task("music")
+    queue.submit_task("stuck")
+    assert has_reported.wait(PATIENCE)
+    let_time_pass(clock, 1)
+    assert current(elsewhere, task_id).progress.scanned_paths == 7
+    elsewhere.cancel_task(task_id)
+    let_time_pass(clock, 1)
+    await_that(lambda: len(heard) == 2)
+    is_over.set()
+
+    assert heard == [False, ScanCancelled]

@@ -28,6 +28,7 @@ from tests.service.tools import (
     Fate,
     MakeQueue,
     await_deadline,
+    await_that,
     current,
     fate,
     ids,
@@ -502,3 +503,23 @@ def test_left_by_an_exception_it_asks_the_scans_to_stop_at_once(
     with pytest.raises(LookupError):
         Call(leave).result()
     assert scanner.scans[0].has_returned
+
+
+def test_inside_a_scanner_the_others_hear_that_it_has_returned(make: MakeQueue) -> None:
+    """Who waits for a task that will not run any more, before it or after it, need not go on."""
+    found: list[ScanTask] = []
+
+    def scan(library_id: LibraryId, context: ScanContext) -> TaskResult:
+        waits = Call(lambda: wait_out(queue, later))
+        await_that(lambda: queue._core.hub.readers > 0)
+        assert queue.shutdown(0) is False
+        found.extend([waits.result(), Call(lambda: wait_out(queue, later)).result()])
+        return TaskResult()
+
+    queue = make(scan)
+    task_id = queue.submit_task("music")
+    later = queue.submit_task("films")
+    queue.start()
+    await_that(lambda: len(found) == 2)
+    assert queue.wait(task_id).status is TaskStatus.COMPLETED
+    assert found[0] == found[1]

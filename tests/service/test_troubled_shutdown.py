@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from datetime import datetime
 
 import pytest
 
@@ -251,18 +252,36 @@ def test_an_end_that_takes_three_tries_is_counted_once(
 
 
 class FailingClock(FakeClock):
-    """Fails some times on the keeper's thread."""
+    """Fails some times on the threads of one kind.
 
-    def __init__(self) -> None:
+    Args:
+        kind: Which threads.
+    """
+
+    def __init__(self, kind: str) -> None:
         super().__init__()
+        self.kind = kind
         self.failures = 0
+
+    def _may_fail(self) -> None:
+        if self.failures and is_on(self.kind):
+            self.failures -= 1
+            raise OSError
+
+    def now(self) -> datetime:
+        """Return the moment, or raise."""
+        self._may_fail()
+        return super().now()
 
     def monotonic(self) -> float:
         """Return the time, or raise."""
-        if self.failures and is_on("keeper"):
-            self.failures -= 1
-            raise OSError
+        self._may_fail()
         return super().monotonic()
+
+    def wait_until(self, condition: threading.Condition, deadline: float | None) -> None:
+        """Wait, or raise."""
+        self._may_fail()
+        super().wait_until(condition, deadline)
 
 
 @pytest.mark.logs_errors
@@ -276,7 +295,7 @@ def test_a_clock_that_fails_does_not_end_the_keeper(
     """A cancel by another process is still heard."""
     monkeypatch.setattr("scanqueue._core.CLOCK_RETRY", 0.0)
     scanner.hold()
-    clock = FailingClock()
+    clock = FailingClock("keeper")
     queue = make(scanner, store=shared.store(), clock=clock)
     queue.start()
     queue.submit_task("music")
@@ -291,6 +310,71 @@ def test_a_clock_that_fails_does_not_end_the_keeper(
 
     errors = [r.message for r in caplog.records if r.levelno >= logging.ERROR]
     assert errors == ["the clock failed; trying again until it works"]
+
+
+@pytest.mark.logs_errors
+@pytest.mark.parametrize("failures", [1, 2, 3, 5, 8])
+def test_a_clock_that_fails_ends_no_worker(
+    make: MakeQueue,
+    scanner: FakeScanner,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    failures: int,
+) -> None:
+    """Neither while a scan ends, nor while it waits for the next one."""
+    monkeypatch.setattr("scanqueue._core.CLOCK_RETRY", 0.0)
+    scanner.hold()
+    clock = FailingClock("worker")
+    queue = make(scanner, store=MemoryStore(), clock=clock)
+    queue.start()
+    for library in ("music", "films"):
+        task_id = queue.submit_task(library)
+        scan = scanner.next_scan()
+        clock.failures = failures
+        scan.release()
+        while not current(queue, task_id).is_ended:
+            clock.advance(1)
+        await_that(lambda: not clock.failures)
+
+    assert queue.stats().workers == 1
+    texts = {record.message for record in caplog.records if record.levelno >= logging.ERROR}
+    assert texts <= {
+        "the clock failed; trying again until it works",
+        "the store failed; trying again until it works",
+    }
+
+
+def test_a_second_start_asks_nobody(queue: ScanQueueService, store: FailingStore) -> None:
+    """It has nothing to do, so nothing can fail."""
+    store.fail()
+
+    queue.start()
+
+    assert store.calls == []
+    store.fail_at()
+
+
+@pytest.mark.logs_errors
+def test_a_log_handler_may_shut_down_while_a_late_reader_closes_the_store(
+    make: MakeQueue, store: FailingStore
+) -> None:
+    """No lock is held when it hears that the store could not be closed."""
+    queue = make(FakeScanner(), store=store)
+    queue.shutdown()
+    store.fail("close")
+    answers: list[bool] = []
+
+    class Hasty(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            answers.append(queue.shutdown(None))
+
+    handler = Hasty()
+    logging.getLogger("scanqueue").addHandler(handler)
+    try:
+        Call(queue.list_tasks).result()
+    finally:
+        logging.getLogger("scanqueue").removeHandler(handler)
+    assert answers == [True]
 
 
 @pytest.mark.logs_errors
