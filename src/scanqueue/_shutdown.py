@@ -76,15 +76,16 @@ def shut_down(core: Core, timeout: float | None, *, interrupt_running: bool) -> 
         pass
     core.wait_for(others_are_over, deadline)
     core.shutdown_returned = True  # from now on the last scan that ends gives up the store
-    core.nudge()
-    _started.discard(core)
     is_claiming = core.scans.is_claiming  # first: what was claimed meanwhile is among the scans
     left_behind = core.scans.all()
     others_left = is_claiming or any(scan is not own for scan in left_behind)
+    _started.discard(core)
     if others_left:
         core.finish_telling()
-    if others_left or left_behind:
-        return False  # if only the caller's own: whoever follows along is told of its end
+        return False
+    if left_behind:  # the caller's own: whoever follows along is told of its end
+        core.nudge()
+        return False
     _retire(core, deadline)
     _join(core, JOIN_TIMEOUT)
     return True
