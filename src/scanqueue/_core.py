@@ -98,14 +98,14 @@ class Core:
         return check_moment("clock.now()", moment).astimezone(UTC)
 
     def try_clock(self, wait: Callable[[], object], condition: _sync.Condition) -> bool:
-        """Call what waits by the clock; if that fails, wait for a moment of real time.
+        """Call what waits by the clock; if that fails, log it and wait for a moment of real time.
 
         Args:
             wait: What to call.
             condition: What may end that moment early: one of the hub's.
 
         Returns:
-            Whether the clock worked; the first of several failures is logged.
+            Whether the clock worked. It is logged if it did the last time, on whatever thread.
         """
         try:
             wait()
@@ -113,8 +113,14 @@ class Core:
             if not self._clock_fails:
                 log(logger, ERROR, "the clock failed; trying again until it works", error)
             self._clock_fails = True
-            with self.hub.lock:
-                condition.wait(CLOCK_RETRY)
+            hub = self.hub
+            with hub.lock:
+                hub.readers += 1
+                try:
+                    condition.wait(CLOCK_RETRY)
+                finally:
+                    hub.readers -= 1
+                    hub.waking = False  # it may have been this one who was woken
             return False
         self._clock_fails = False
         return True

@@ -15,7 +15,7 @@ from scanqueue._queries import Queries, snapshots
 from scanqueue._runner import as_function
 from scanqueue._scope import WHOLE_LIBRARY
 from scanqueue._settings import Settings
-from scanqueue._shutdown import close_at_exit, shut_down
+from scanqueue._shutdown import close_at_exit, let_go, shut_down
 from scanqueue._validate import (
     check_bool,
     check_duration,
@@ -156,6 +156,8 @@ class ScanQueueService(Queries):
                     core.workers.start(self._worker_count)
                 except BaseException:  # out of threads, or Ctrl-C
                     core.started = False
+                    if not core.workers.threads():
+                        let_go(core)
                     raise
 
     def shutdown(self, timeout: float | None = 8.0, *, interrupt_running: bool = False) -> bool:

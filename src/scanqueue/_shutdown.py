@@ -131,16 +131,8 @@ def _end_pending(core: Core) -> Iterator[None]:
             log(logger, ERROR, "the store failed; pending tasks were left as they are", error)
 
 
-def _ask_to_stop(
-    core: Core, own: LiveContext | None = None, *, at_exit: bool = False
-) -> _sync.Event:
+def _ask_to_stop(core: Core, own: LiveContext | None = None) -> _sync.Event:
     """Ask the scans of this process to stop, but for the caller's own; start to record it.
-
-    Args:
-        core: The service.
-        own: The caller's own scan.
-        at_exit: Whether not to record it where no thread can be started any more, as when Python
-            3.12 exits: the store could hold that up.
 
     Returns:
         Set once a thread of its own has recorded it, since a store may take long. What it misses
@@ -152,8 +144,9 @@ def _ask_to_stop(
         context.shut_down()
     core.wake()
     recorded = _sync.Event()
-    record = partial(_record_stop, core, contexts, recorded)
-    if not contexts or not _sync.run_aside(record, name="scanqueue-shutdown", or_here=not at_exit):
+    if contexts:
+        _sync.run_aside(_record_stop, core, contexts, recorded, name="scanqueue-shutdown")
+    else:
         recorded.set()
     return recorded
 
@@ -199,6 +192,11 @@ def close_at_exit(core: Core) -> None:
     _started.add(core)
 
 
+def let_go(core: Core) -> None:
+    """Take that back, for a service that could not be started."""
+    _started.discard(core)
+
+
 @atexit.register
 def _close_forgotten() -> None:
     """Ask the scans of forgotten services to stop, and say that they were forgotten.
@@ -207,13 +205,13 @@ def _close_forgotten() -> None:
     """
     clock = SystemClock()
     deadline = clock.monotonic() + EXIT_TIMEOUT
-    forgotten = [core for core in _started if not core.hub.closed]
     # A shutdown that Ctrl-C has ended, or that a daemon thread is still at, has asked nobody yet.
-    unfinished = [core for core in _started if not core.forked]
+    unfinished = [core for core in list(_started) if not core.forked]
+    forgotten = [core for core in unfinished if not core.hub.closed]
     for core in unfinished:
         core.close()
         core.finish_telling()
-    for recorded in [_ask_to_stop(core, at_exit=True) for core in unfinished]:
+    for recorded in [_ask_to_stop(core) for core in unfinished]:
         recorded.wait(max(0.0, deadline - clock.monotonic()))
     for core in unfinished:
         _join(core, deadline - clock.monotonic())

@@ -66,26 +66,22 @@ def await_release(lock: Lock) -> None:
         _step_aside()
 
 
-def run_aside(
-    target: Callable[..., object], *arguments: object, name: str, or_here: bool = True
-) -> Thread | None:
+def run_aside(target: Callable[..., object], *arguments: object, name: str) -> Thread | None:
     """Call a function on a daemon thread of its own, or here if the system has no more threads.
 
     Args:
         target: The function.
         *arguments: What it is called with.
         name: What the thread is called.
-        or_here: Whether to call it here then, or not at all.
 
     Returns:
-        The thread; None when the function has returned already, or was not called.
+        The thread; None when the function has returned already.
     """
     thread = Thread(target=target, args=arguments, name=name, daemon=True)
     try:
         thread.start()
     except RuntimeError:  # out of threads, or the interpreter exits
-        if or_here:
-            target(*arguments)
+        target(*arguments)
         return None
     return thread
 

@@ -289,8 +289,8 @@ class TaskStore(Protocol):
 
         Args:
             owner: Who uses it; the store keeps a sign of its life until `close`.
-            first_revision: Where the revisions of a queue that is new begin. One that was kept goes on
-                above it as well, if revisions may be lost that somebody has seen.
+            first_revision: Where the revisions of a queue that is new begin. One that was kept goes
+                on above it as well, if revisions may be lost that somebody has seen.
 
         Raises:
             StoreError: It cannot be used.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import subprocess
 import sys
@@ -19,7 +20,6 @@ import gc
 import os
 import sqlite3
 import sys
-import tempfile
 import threading
 from scanqueue import ScanQueueService, SQLiteStore, TaskResult
 
@@ -58,9 +58,10 @@ def run(script: str, *options: str) -> Exit:
     """Run a script on this Python, in a process of its own."""
     source = str(Path(scanqueue.__file__).parents[1])
     path = os.pathsep.join([source, *filter(None, [os.environ.get("PYTHONPATH")])])
-    with tempfile.NamedTemporaryFile() as end:
+    with tempfile.TemporaryDirectory() as folder:
+        end = Path(folder, "end")
         done = subprocess.run(
-            [sys.executable, *options, "-c", PREAMBLE + script + EPILOGUE, end.name],
+            [sys.executable, *options, "-c", PREAMBLE + script + EPILOGUE, end],
             env={**os.environ, "PYTHONPATH": path},
             capture_output=True,
             text=True,
@@ -68,8 +69,8 @@ def run(script: str, *options: str) -> Exit:
             check=False,
         )
         over = time.monotonic()
-        text = end.read()
-    return Exit(done.returncode, done.stdout, done.stderr, over - float(text or "nan"))
+        ended = float(end.read_text()) if end.exists() else math.nan
+    return Exit(done.returncode, done.stdout, done.stderr, over - ended)
 
 
 IDLE = """
@@ -150,7 +151,7 @@ gc.collect()
 """
 
 BUSY = """
-path = os.path.join(tempfile.mkdtemp(), "queue.db")
+path = os.path.join(os.path.dirname(sys.argv[1]), "queue.db")
 queue = ScanQueueService(scan, workers=0, store=SQLiteStore(path))
 queue.start()
 queue.submit_task(1)

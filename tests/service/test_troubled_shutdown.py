@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import threading
+import weakref
 from datetime import datetime
 
 import pytest
@@ -342,6 +344,39 @@ def test_a_clock_that_fails_ends_no_worker(
         "the clock failed; trying again until it works",
         "the store failed; trying again until it works",
     }
+
+
+@pytest.mark.logs_errors
+def test_a_worker_whose_clock_failed_takes_no_call_from_the_others(
+    make: MakeQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may have been woken for a task; then the next task wakes somebody else."""
+    monkeypatch.setattr("scanqueue._core.CLOCK_RETRY", 0.0)
+    core = make(None, store=SharedQueue().store())._core
+
+    def fail() -> None:
+        core.hub.waking = True
+        raise OSError
+
+    assert not core.try_clock(fail, core.hub.work)
+    assert not core.hub.waking
+
+
+def test_a_service_that_could_not_be_started_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody need shut it down; its store is closed with it."""
+
+    def fail(thread: threading.Thread) -> None:
+        raise RuntimeError
+
+    queue = ScanQueueService(FakeScanner(), store=MemoryStore())
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", fail)
+        with pytest.raises(RuntimeError):
+            queue.start()
+    core = weakref.ref(queue._core)
+    del queue
+    gc.collect()
+    assert core() is None
 
 
 def test_a_second_start_asks_nobody(queue: ScanQueueService, store: FailingStore) -> None:

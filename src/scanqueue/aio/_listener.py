@@ -236,11 +236,10 @@ class Listener:
                 waiter.give(task.snapshot())
         if patient:
             self._due.add(task_id)  # it may be pruned as soon as the slot is free
-            if self._core.hub.finished:  # nothing more will be told, unless it is of a scan here
-                self._look_again(task_id, patient)
+            self._look_again(task_id, patient)
 
     def _look_again(self, task_id: UUID, waiters: Iterable[TaskWaiter]) -> None:
-        """Answer those who wait for the slot of an ended task, if there is an answer."""
+        """Answer those who wait for the slot of an ended task, when it is free or nobody tells."""
         try:
             task = self._core.settled(task_id, quiet=True)
         except (TaskNotFoundError, QueueClosedError) as error:

@@ -194,15 +194,18 @@ class DatabaseFile:
 
 def _log_writes(connection: sqlite3.Connection) -> None:
     """Have SQLite write to a log first, so that readers and a writer do not wait for each other."""
-    # Where that has to change the file, as in a copy made by `VACUUM INTO`, SQLite does not wait.
+    # Where that has to change the file, as in a copy made by `VACUUM INTO`, SQLite does not wait;
+    # so it is not to wait elsewhere, either.
+    connection.execute("PRAGMA busy_timeout = 0")
     if _patiently(lambda: connection.execute("PRAGMA journal_mode = WAL").fetchone()) != ("wal",):
         message = "SQLite cannot keep a write-ahead log on this file system"
         raise sqlite3.OperationalError(message)
+    connection.execute(f"PRAGMA busy_timeout = {round(BUSY_TIMEOUT * 1000)}")
     connection.execute(f"PRAGMA wal_autocheckpoint = {_LOG_PAGES}")
 
 
 def _patiently(attempt: Callable[[], T]) -> T:
-    """Call what does not wait for others by itself, until they let it or have had their time.
+    """Call what fails at once while others hold a lock, until they let it or time is up.
 
     Args:
         attempt: What fails while somebody holds a lock.
