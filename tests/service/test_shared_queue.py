@@ -768,11 +768,18 @@ def test_a_scan_that_has_shut_its_queue_down_still_hears_and_tells(
     task_id = queue.submit_task("music")
     queue.submit_task("stuck")
     assert has_reported.wait(PATIENCE)
-    let_time_pass(clock, 1)
-    assert current(elsewhere, task_id).progress.scanned_paths == 7
+
+    def is_seen_to_have_reported() -> bool:
+        clock.advance(0.1)
+        return current(elsewhere, task_id).progress.scanned_paths == 7
+
+    def has_heard() -> bool:
+        clock.advance(0.1)
+        return len(heard) == 2
+
+    await_that(is_seen_to_have_reported)
     elsewhere.cancel_task(task_id)
-    let_time_pass(clock, 1)
-    await_that(lambda: len(heard) == 2)
+    await_that(has_heard)
     is_over.set()
 
     assert heard == [False, ScanCancelled]
