@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import shutil
@@ -354,6 +355,23 @@ def test_an_owner_file_that_cannot_be_looked_for_is_there(
     monkeypatch.setattr(_file_lock, "is_at", fail)
     submit(store, "music")
     assert owner_files(path) == {"me"}
+
+
+def test_a_lock_is_waited_for(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who cleans up may hold it for a moment."""
+    held = _file_lock.create(str(path))
+    asks = threading.Event()
+    flock = fcntl.flock
+
+    def ask(descriptor: int, how: int) -> None:
+        asks.set()
+        flock(descriptor, how)
+
+    monkeypatch.setattr(fcntl, "flock", ask)
+    call = Call(lambda: os.close(_file_lock.create(str(path))))
+    assert asks.wait(PATIENCE)
+    os.close(held)
+    call.result()
 
 
 def test_a_file_that_was_replaced_under_way_is_left_alone(

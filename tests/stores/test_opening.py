@@ -670,6 +670,13 @@ def test_a_folder_that_somebody_has_locked_is_waited_for(
     store.close()
 
 
+def test_a_connection_waits_for_five_seconds(store: SQLiteStore, path: Path) -> None:
+    """In all else than in making a log."""
+    file = DatabaseFile(str(path))
+    with closing(file.connect()) as connection:
+        assert connection.execute("PRAGMA busy_timeout").fetchone() == (5000,)
+
+
 # --- links ---
 
 
@@ -683,6 +690,16 @@ def test_a_step_back_is_taken_from_where_a_link_leads(path: Path) -> None:
     store.close()
     assert folder.with_name("queue.db").exists()
     assert not path.exists()
+
+
+def test_a_path_is_called_what_its_user_calls_it(path: Path) -> None:
+    """Also where it is a link."""
+    (path.parent / "real").mkdir()
+    path.with_name("link").symlink_to("real")
+    assert (
+        SQLiteStore(path.with_name("link") / "queue.db").path
+        == f"{path.with_name('link')}/queue.db"
+    )
 
 
 def test_a_link_that_is_made_before_the_first_use_is_followed(path: Path) -> None:
