@@ -360,18 +360,17 @@ def test_an_owner_file_that_cannot_be_looked_for_is_there(
 def test_a_lock_is_waited_for(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Who cleans up may hold it for a moment."""
     held = _file_lock.create(str(path))
-    asks = threading.Event()
     flock = fcntl.flock
+    asked: list[int] = []
 
     def ask(descriptor: int, how: int) -> None:
-        asks.set()
+        asked.append(how)
+        os.close(held)  # in the nick of time
         flock(descriptor, how)
 
     monkeypatch.setattr(fcntl, "flock", ask)
-    call = Call(lambda: os.close(_file_lock.create(str(path))))
-    assert asks.wait(PATIENCE)
-    os.close(held)
-    call.result()
+    os.close(_file_lock.create(str(path)))
+    assert asked == [fcntl.LOCK_EX]
 
 
 def test_a_file_that_was_replaced_under_way_is_left_alone(
