@@ -330,7 +330,7 @@ def test_a_context_manager_that_is_cancelled_on_entering_is_left(
         store.may_open.set()
         goes_on.set()
         await until(lambda: queue.is_shut_down)
-        await until(lambda: not threads("scanqueue-worker"))
+        await until(lambda: not service.stats().workers)
 
     run(main())
 

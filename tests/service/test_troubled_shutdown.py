@@ -379,6 +379,18 @@ def test_a_service_that_could_not_be_started_is_not_kept(monkeypatch: pytest.Mon
     assert core() is None
 
 
+def test_of_two_starts_at_once_one_starts_the_workers(
+    make: MakeQueue, store: FailingStore, scanner: FakeScanner
+) -> None:
+    """The other one finds them there."""
+    queue = make(scanner, store=store)
+    store.before_next("read", queue.start)
+
+    queue.start()
+
+    assert queue.stats().workers == 1
+
+
 def test_a_second_start_asks_nobody(queue: ScanQueueService, store: FailingStore) -> None:
     """It has nothing to do, so nothing can fail."""
     store.fail()
