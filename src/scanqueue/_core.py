@@ -36,9 +36,6 @@ logger = getLogger(__name__)
 
 BEGINNING = datetime.min.replace(tzinfo=UTC)
 
-CLOCK_RETRY = 1.0
-"""Real seconds until a clock that has failed is asked again."""
-
 FIRST_RETRY = 1.0
 LAST_RETRY = 30.0
 """Seconds between two tries of a store that fails: they double from the first to the last."""
@@ -59,7 +56,6 @@ class Core:
         self.is_shared: bool = store.shared
         self.forked: bool = False
         self.started: bool = False
-        self._clock_fails = False
         self._begin()
         self.now()  # a clock that cannot tell the time is refused at once
         take_store(store)
@@ -96,34 +92,6 @@ class Core:
         if type(moment) is datetime and moment.tzinfo is UTC:
             return moment
         return check_moment("clock.now()", moment).astimezone(UTC)
-
-    def try_clock(self, wait: Callable[[], object], condition: _sync.Condition) -> bool:
-        """Call what waits by the clock; if that fails, log it and wait for a moment of real time.
-
-        Args:
-            wait: What to call.
-            condition: What may end that moment early: one of the hub's.
-
-        Returns:
-            Whether the clock worked. It is logged if it did the last time, on whatever thread.
-        """
-        try:
-            wait()
-        except Exception as error:  # noqa: BLE001 - whatever a clock raises
-            if not self._clock_fails:
-                log(logger, ERROR, "the clock failed; trying again until it works", error)
-            self._clock_fails = True
-            hub = self.hub
-            with hub.lock:
-                hub.readers += 1
-                try:
-                    condition.wait(CLOCK_RETRY)
-                finally:
-                    hub.readers -= 1
-                    hub.waking = False  # it may have been this one who was woken
-            return False
-        self._clock_fails = False
-        return True
 
     def window_start(self, now: datetime) -> datetime:
         """Return the moment from which on ended tasks are kept."""
@@ -334,7 +302,8 @@ class Core:
                 if delay != FIRST_RETRY:
                     log(logger, INFO, "the store works again")
                 return answer
-            self.try_clock(partial(self._pause, delay, until_closed=until_closed), self.hub.news)
+            hub = self.hub
+            hub.try_clock(partial(self._pause, delay, until_closed=until_closed), hub.news)
             delay = min(2 * delay, LAST_RETRY)
 
     def _pause(self, seconds: float, *, until_closed: bool) -> None:

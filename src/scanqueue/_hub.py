@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from logging import ERROR, getLogger
 from typing import TYPE_CHECKING
 
 from scanqueue import _sync
+from scanqueue._logs import log
 from scanqueue.models import EndReason, SubmitOutcome, TaskStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from scanqueue.protocols import Clock
     from scanqueue.records import TaskRecord
+
+logger = getLogger(__name__)
+
+CLOCK_RETRY = 1.0
+"""Real seconds until a clock that has failed is asked again."""
 
 
 class Hub:
@@ -49,6 +56,8 @@ class Hub:
         """One of them was woken and has not looked yet; it wakes the next if there is more."""
         self.readers: int = 0
         """Threads that wait for news."""
+        self.clock_fails: bool = False
+        """Whether the clock failed when it was last asked to wait."""
         self.closed: bool = False
         """No submission is taken and no scan starts any more."""
         self.finished: bool = False
@@ -101,6 +110,33 @@ class Hub:
                 self.ended[task.status] += by
                 if task.reason is not None:
                     self.reasons[task.reason] += by
+
+    def try_clock(self, wait: Callable[[], object], condition: _sync.Condition) -> bool:
+        """Call what waits by the clock; if that fails, log it and wait for a moment of real time.
+
+        Args:
+            wait: What to call.
+            condition: What may end that moment early: one of the three.
+
+        Returns:
+            Whether the clock worked. It is logged if it did the last time, on whatever thread.
+        """
+        try:
+            wait()
+        except Exception as error:  # noqa: BLE001 - whatever a clock raises
+            if not self.clock_fails:
+                log(logger, ERROR, "the clock failed; trying again until it works", error)
+            self.clock_fails = True
+            with self.lock:
+                self.readers += 1
+                try:
+                    condition.wait(CLOCK_RETRY)
+                finally:
+                    self.readers -= 1
+                    self.waking = False  # it may have been this one who was woken
+            return False
+        self.clock_fails = False
+        return True
 
     def wait_for_work(self, clock: Clock, seen: int) -> None:
         """Wait until there may be something to claim; it may return early.

@@ -65,7 +65,7 @@ class Keeper:
 
     def _run(self) -> None:
         core = self._core
-        while not core.try_clock(self._keep, core.hub.chores):
+        while not core.hub.try_clock(self._keep, core.hub.chores):
             pass
 
     def _keep(self) -> None:

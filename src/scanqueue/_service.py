@@ -156,8 +156,7 @@ class ScanQueueService(Queries):
                     core.workers.start(self._worker_count)
                 except BaseException:  # out of threads, or Ctrl-C
                     core.started = False
-                    if not core.workers.threads():
-                        let_go(core)
+                    let_go(core)
                     raise
 
     def shutdown(self, timeout: float | None = 8.0, *, interrupt_running: bool = False) -> bool:

@@ -193,8 +193,9 @@ def close_at_exit(core: Core) -> None:
 
 
 def let_go(core: Core) -> None:
-    """Take that back, for a service that could not be started."""
-    _started.discard(core)
+    """Take that back, for a service of which nothing could be started."""
+    if not (core.workers and core.workers.threads()):
+        _started.discard(core)
 
 
 @atexit.register

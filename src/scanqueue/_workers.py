@@ -87,7 +87,7 @@ class Workers:
             context = core.persist(self._turn, None, until_closed=True)
             if context is not None:
                 return context
-            core.try_clock(partial(hub.wait_for_work, core.clock, seen), hub.work)
+            core.hub.try_clock(partial(hub.wait_for_work, core.clock, seen), hub.work)
         return None
 
 

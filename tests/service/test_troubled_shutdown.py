@@ -295,7 +295,7 @@ def test_a_clock_that_fails_does_not_end_the_keeper(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """A cancel by another process is still heard."""
-    monkeypatch.setattr("scanqueue._core.CLOCK_RETRY", 0.0)
+    monkeypatch.setattr("scanqueue._hub.CLOCK_RETRY", 0.0)
     scanner.hold()
     clock = FailingClock("keeper")
     queue = make(scanner, store=shared.store(), clock=clock)
@@ -324,7 +324,7 @@ def test_a_clock_that_fails_ends_no_worker(
     failures: int,
 ) -> None:
     """Neither while a scan ends, nor while it waits for the next one."""
-    monkeypatch.setattr("scanqueue._core.CLOCK_RETRY", 0.0)
+    monkeypatch.setattr("scanqueue._hub.CLOCK_RETRY", 0.0)
     scanner.hold()
     clock = FailingClock("worker")
     queue = make(scanner, store=MemoryStore(), clock=clock)
@@ -351,14 +351,14 @@ def test_a_worker_whose_clock_failed_takes_no_call_from_the_others(
     make: MakeQueue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It may have been woken for a task; then the next task wakes somebody else."""
-    monkeypatch.setattr("scanqueue._core.CLOCK_RETRY", 0.0)
+    monkeypatch.setattr("scanqueue._hub.CLOCK_RETRY", 0.0)
     core = make(None, store=SharedQueue().store())._core
 
     def fail() -> None:
         core.hub.waking = True
         raise OSError
 
-    assert not core.try_clock(fail, core.hub.work)
+    assert not core.hub.try_clock(fail, core.hub.work)
     assert not core.hub.waking
 
 
