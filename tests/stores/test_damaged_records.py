@@ -284,6 +284,16 @@ def test_what_is_stopping_is_counted_when_another_record_is_set_aside(
         assert table.counts() == Counts(pending=1, cancelled=2, stopping=2, slots=2)
 
 
+def service_on(path: Path, *, max_running: int | None) -> ScanQueueService:
+    """Return a service that scans when it is told to."""
+    return ScanQueueService(
+        lambda library_id, context: TaskResult(),
+        store=SQLiteStore(path),
+        workers=0,
+        max_running=max_running,
+    )
+
+
 @pytest.mark.logs_errors
 @pytest.mark.parametrize("max_running", [None, 1])
 def test_a_slot_that_cannot_be_read_is_freed_by_the_next_start(
@@ -296,12 +306,7 @@ def test_a_slot_that_cannot_be_read_is_freed_by_the_next_start(
     submit(store, "films")
     store.close()
     edit(path, "UPDATE slots SET attempt = 'x'")
-    queue = ScanQueueService(
-        lambda library_id, context: TaskResult(),
-        store=SQLiteStore(path),
-        workers=0,
-        max_running=max_running,
-    )
+    queue = service_on(path, max_running=max_running)
     queue.start()
     assert queue.run_pending() == 2
     assert (queue.stats().running, queue.stats().completed) == (0, 2)
@@ -316,12 +321,7 @@ def test_a_count_of_slots_that_was_damaged_holds_nothing_back(
     submit(store, "music")
     store.close()
     edit(path, "UPDATE queue SET slots = 7")
-    queue = ScanQueueService(
-        lambda library_id, context: TaskResult(),
-        store=SQLiteStore(path),
-        workers=0,
-        max_running=1,
-    )
+    queue = service_on(path, max_running=1)
     assert queue.run_pending() == 1
     queue.shutdown()
 
