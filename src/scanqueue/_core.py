@@ -158,17 +158,30 @@ class Core:
             self.open()
         return self.store.write()
 
-    def change(self, rule: Callable[[TaskTable], T]) -> T:
+    def change(self, rule: Callable[[TaskTable], T], *, here: bool = True) -> T:
         """Run a rule in a transaction of a queue that is open, from its begin to its commit.
+
+        Args:
+            rule: What to do.
+            here: Whether on this thread. If not, a store may do it on that of another caller.
 
         Raises:
             QueueClosedError: The queue was shut down; a shutdown that is over has closed the store.
             StoreError: The store failed.
         """
+
+        def run_if_open(table: TaskTable) -> T:
+            self.refuse_if_closed()
+            return rule(table)
+
         try:
-            with self.write() as table:
-                self.refuse_if_closed()
-                return rule(table)
+            block = self.write()
+            run = None if here else getattr(block, "run", None)
+            if run is not None:
+                answer: T = run(run_if_open)
+                return answer
+            with block as table:
+                return run_if_open(table)
         except Exception:
             self.refuse_if_closed()
             raise

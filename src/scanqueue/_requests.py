@@ -38,7 +38,8 @@ def submit(
             now=now,
             new_id=new_task_id,
             max_pending=core.settings.max_pending,
-        )
+        ),
+        here=False,
     )
     with hub.lock:
         hub.submitted[outcome] += 1

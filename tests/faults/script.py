@@ -35,7 +35,7 @@ from scanqueue import (
     _core,
 )
 from scanqueue._clock import SystemClock
-from scanqueue.stores import SQLiteStore, _sqlite_file
+from scanqueue.stores import SQLiteStore, _sqlite_file, _writer
 from scanqueue.wire import task_to_dict
 from tests.bare_queue import WHOLE
 
@@ -47,6 +47,9 @@ PATIENCE = 40.0
 
 CHECKPOINT = 12
 """Pages of the log after which SQLite moves them into the database: often, as in a long run."""
+
+LOG_PAGES = 24
+"""How long the log is made when a connection has written often: more than it needs, but little."""
 
 LOGS = ("-wal", "-shm", "-journal")
 
@@ -247,6 +250,7 @@ def run(file: Path, log: Path, durability: str) -> None:
 
     with (
         mock.patch.object(_sqlite_file.DatabaseFile, "connect", connect_and_set),
+        mock.patch.object(_writer, "_LOG_PAGES", LOG_PAGES),
         mock.patch.object(_sqlite_file, "uuid4", side_effect=names()),
         mock.patch.object(_core, "uuid4", side_effect=names()),
     ):

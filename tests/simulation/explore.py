@@ -23,7 +23,7 @@ from scanqueue import (
     _shutdown,
     _workers,
 )
-from scanqueue.stores import _group, _liveness, _readers, _writer, memory, sqlite
+from scanqueue.stores import _block, _group, _liveness, _readers, _writer, memory, sqlite
 from tests.simulation import mistakes
 from tests.simulation.files import simulated_files
 from tests.simulation.linearizability import Judge
@@ -37,7 +37,7 @@ Tell = Callable[[Scene], None]
 
 WOVEN: tuple[ModuleType, ...] = (
     *(_context, _core, _hub, _keeper, _progress, _queries, _requests, _scans, _shutdown),
-    *(_workers, mistakes, _group, _liveness, _readers, _writer, memory, sqlite),
+    *(_workers, mistakes, _block, _group, _liveness, _readers, _writer, memory, sqlite),
 )
 """The modules that points are woven into, on demand."""
 

@@ -29,7 +29,8 @@ from scanqueue.models import (
 )
 from scanqueue.protocols import Clock, TaskTable
 from scanqueue.records import TaskRecord
-from scanqueue.stores._group import Block, Writers, _Group
+from scanqueue.stores._block import Block, Group
+from scanqueue.stores._group import Writers
 
 # --- transactions -------------------------------------------------------------------------------
 
@@ -301,7 +302,7 @@ def keep_sums_in_any_order(self: LiveContext) -> TaskProgress:
 # --- the group commit ---------------------------------------------------------------------------
 
 
-def settle_for_oneself(self: Writers[object], group: _Group[object]) -> None:
+def settle_for_oneself(self: Writers[object], group: Group[object]) -> None:
     group.members = [member for member in group.members if member is self._holder]
     _settle(self, group)
 

@@ -18,7 +18,8 @@ from scanqueue._keeper import Keeper
 from scanqueue._queries import Queries
 from scanqueue._scans import Scans
 from scanqueue._workers import Workers
-from scanqueue.stores._group import Block, Writers
+from scanqueue.stores._block import Block
+from scanqueue.stores._group import Writers
 from tests.simulation import mistakes
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from scanqueue.stores.sqlite import SQLiteStore
+from tests.stores.crowd import Crowd
 from tests.stores.tools import OpenStore
 
 
@@ -37,3 +38,9 @@ def open_store(path: Path) -> Iterator[OpenStore]:
 def store(open_store: OpenStore) -> SQLiteStore:
     """Return an open store."""
     return open_store()
+
+
+@pytest.fixture
+def crowd() -> Crowd:
+    """Return an empty one."""
+    return Crowd()

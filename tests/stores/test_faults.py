@@ -20,7 +20,7 @@ from scanqueue.errors import (
 )
 from scanqueue.records import TaskRecord
 from scanqueue.stores import _sqlite_file, _writer
-from scanqueue.stores._group import Block
+from scanqueue.stores._block import Block
 from scanqueue.stores._sqlite_errors import explain
 from scanqueue.stores.sqlite import SQLiteStore
 from tests.stores.test_opening import mounted

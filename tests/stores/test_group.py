@@ -3,160 +3,15 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
 from itertools import count
 
 import pytest
 
 from scanqueue.errors import StoreBusyError, StoreError, StoreFullError
-from scanqueue.stores._group import GROUP_LIMIT, Block, Writers
+from scanqueue.stores._block import Block
+from scanqueue.stores._group import GROUP_LIMIT
+from tests.stores.crowd import Crowd, Interrupt
 from tests.stores.tools import PATIENCE, Call
-
-
-class FakeEngine:
-    """Transactions over a list; writes down what is done with them.
-
-    `fails` says what the next call of a method raises.
-    """
-
-    def __init__(self) -> None:
-        self.calls: list[str] = []
-        self.fails: dict[str, BaseException] = {}
-        self.stored: list[object] = []
-        self.changes: list[object] = []
-        self.kept: list[object] = []
-        self.open = False
-        self.is_lost = False
-        self.before_commit: Callable[[], None] = lambda: None
-
-    def _do(self, name: str) -> None:
-        self.calls.append(name)
-        if name in self.fails:
-            raise self.fails.pop(name)
-
-    def begin(self, *, sync: bool) -> None:
-        """Stand in for `begin`."""
-        assert not self.open
-        self._do("begin" if sync else "begin lazily")
-        self.open = True
-        self.kept = []
-
-    def enter(self, *, alone: bool) -> list[object]:
-        """Stand in for `enter`."""
-        assert self.open
-        self._do("enter" if alone else "enter marked")
-        self.changes = []
-        return self.changes
-
-    def keep(self) -> None:
-        """Stand in for `keep`."""
-        self._do("keep")
-        self.kept += self.changes
-
-    def undo(self) -> None:
-        """Stand in for `undo`."""
-        try:
-            self._do("undo")
-        except StoreError:
-            self.open = False
-            raise
-
-    def commit(self) -> None:
-        """Stand in for `commit`."""
-        self.before_commit()
-        try:
-            self._do("commit")
-        except StoreError:
-            self.open = False
-            raise
-        self.stored += self.kept
-        self.open = False
-
-    def rollback(self) -> None:
-        """Stand in for `rollback`."""
-        self._do("rollback")
-        self.open = False
-
-    def is_open(self) -> bool:
-        """Stand in for `is_open`."""
-        return self.open
-
-    def close(self) -> None:
-        """Stand in for `close`."""
-        self._do("close")
-
-    def tell(self) -> None:
-        """Stand in for `tell`."""
-
-    def explain(self, error: BaseException) -> BaseException:
-        """Stand in for `explain`."""
-        return StoreError("explained") if isinstance(error, LookupError) else error
-
-
-class Crowd:
-    """A writer that stands inside its block, and others that queue behind it in order."""
-
-    def __init__(self) -> None:
-        self.engine = FakeEngine()
-        self.writers: Writers[list[object]] = Writers(self.engine)
-        self.inside = threading.Event()
-        self.go_on = threading.Event()
-
-    def first(self, *, sync: bool = True, error: BaseException | None = None) -> Call:
-        """Enter a block, and stay until `go_on`."""
-
-        def work() -> None:
-            with self.writers.block(sync=sync) as changes:
-                changes.append("first")
-                self.inside.set()
-                assert self.go_on.wait(PATIENCE)
-                if error is not None:
-                    raise error
-
-        call = Call(work)
-        assert self.inside.wait(PATIENCE)
-        return call
-
-    def next(self, name: object, *, sync: bool = True, error: BaseException | None = None) -> Call:
-        """Queue up for a block; return when that is so."""
-
-        def work() -> None:
-            with self.writers.block(sync=sync) as changes:
-                changes.append(name)
-                if error is not None:
-                    raise error
-
-        return self.queued(work)
-
-    def queued(self, work: Callable[[], object]) -> Call:
-        """Make a call that queues up; return when that is so."""
-        before = self.waiting()
-        call = Call(work)
-        for _ in count():
-            if self.waiting() > before:
-                return call
-            assert call.is_alive()
-        raise AssertionError
-
-    def waiting(self) -> int:
-        """Return how many queue up."""
-        with self.writers._lock:
-            return sum(map(len, self.writers._waiting.values()))
-
-    def is_free(self) -> bool:
-        """Return whether nobody is left inside, and nothing open."""
-        return (
-            self.writers._holder is None
-            and self.writers._group is None
-            and not self.waiting()
-            and not self.engine.open
-        )
-
-
-@pytest.fixture
-def crowd() -> Crowd:
-    """Return an empty one."""
-    return Crowd()
 
 
 def test_one_alone_has_a_transaction_of_its_own(crowd: Crowd) -> None:
@@ -393,10 +248,6 @@ def test_all_who_wait_for_a_busy_database_have_waited_long_enough(crowd: Crowd) 
     assert crowd.is_free()
 
 
-class Interrupt(BaseException):
-    """Stands for a `KeyboardInterrupt`, which would end the test run."""
-
-
 def test_an_interrupt_while_a_block_is_undone_fails_its_group_and_no_more(crowd: Crowd) -> None:
     """Nobody knows what is left of the transaction; the next one is a new one."""
     calls = [crowd.first(), crowd.next(1, error=KeyError("mine"))]
@@ -471,7 +322,7 @@ def test_an_interrupt_of_a_hold_holds_nothing(
         raise Interrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("scanqueue.stores._group.Block.wait", interrupted)
+        patch.setattr("scanqueue.stores._block.Block.wait", interrupted)
         with pytest.raises(Interrupt):
             crowd.writers.hold(PATIENCE)
     crowd.go_on.set()
@@ -485,7 +336,7 @@ def test_an_interrupt_between_the_block_and_its_commit_keeps_the_block(
     """It had ended well."""
     real_hand_on = crowd.writers._hand_on
 
-    def interrupted(group: object) -> bool:
+    def interrupted(group: object, block: object) -> bool:
         monkeypatch.setattr(crowd.writers, "_hand_on", real_hand_on)
         raise Interrupt
 
@@ -512,7 +363,7 @@ def test_an_interrupt_right_after_the_turn_was_given_hands_it_on(
             raise Interrupt
         real_wait(self, timeout)  # type: ignore[arg-type]
 
-    monkeypatch.setattr("scanqueue.stores._group.Block.wait", wait)
+    monkeypatch.setattr("scanqueue.stores._block.Block.wait", wait)
     hold = crowd.writers.hold
     second = crowd.queued(lambda: hold(PATIENCE)) if is_exclusive else crowd.next(2)
     crowd.go_on.set()

@@ -10,13 +10,15 @@ import os
 import stat
 import sys
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 if sys.platform != "win32":
     import fcntl
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+FileIdentity: TypeAlias = tuple[int, int]
 
 SUPPORTED = sys.platform != "win32"
 """Whether this system has such locks."""
@@ -144,9 +146,12 @@ def _remove_free(path: str, flags: int, remove: Callable[[], None] | None = None
 
 def is_at(descriptor: int, path: str) -> bool:
     """Return whether an open file is the one that a path leads to."""
-    opened = os.fstat(descriptor)
     try:
-        found = os.stat(path)
+        return identity(os.fstat(descriptor)) == identity(os.stat(path))
     except FileNotFoundError:
         return False
-    return (opened.st_dev, opened.st_ino) == (found.st_dev, found.st_ino)
+
+
+def identity(found: os.stat_result) -> FileIdentity:
+    """Return what tells a file from all others, as long as it is open somewhere, or not deleted."""
+    return found.st_dev, found.st_ino

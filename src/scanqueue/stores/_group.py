@@ -5,6 +5,11 @@ commit: the next one runs in the same transaction, behind a mark of its own, and
 commits for all. Nobody leaves before that commit, so what was left is on disk. Neither does a
 block that was left by an exception: it has seen what the others did, and its exception may tell.
 
+A block that is one function need not even have its turn: whoever has it when it comes to that calls
+the function for it, in the same transaction. To wake a thread so that it does that itself takes
+longer than all it does. (This is flat combining: Hendler, Incze, Shavit and Tzafrir, "Flat
+combining and the synchronization-parallelism tradeoff", SPAA 2010.)
+
 ::
 
     waiting -- turn --> running -- more wait --> ended, waits for the commit --+--> left
@@ -15,73 +20,24 @@ block that was left by an exception: it has seen what the others did, and its ex
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+from contextlib import suppress
+from itertools import pairwise
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from scanqueue import _sync
 from scanqueue.errors import StoreBusyError, StoreError
+from scanqueue.stores._block import Block, Group, copy_of
 
 if TYPE_CHECKING:
-    from types import TracebackType
+    from collections.abc import Callable
 
-T_co = TypeVar("T_co", covariant=True)
+    from scanqueue.stores._block import Engine
+
+A = TypeVar("A")
 T = TypeVar("T")
 
 GROUP_LIMIT = 64
 """The most blocks that one commit is for: the first of them waits for all others."""
-
-
-class Engine(Protocol[T_co]):
-    """The transactions of a database: one at a time, called by one thread at a time.
-
-    After `begin`, `commit` or `undo` has raised a `StoreError`, nothing is open.
-    """
-
-    is_lost: bool
-    """Whether `commit` has failed since the last `begin`, even if an interrupt hides it."""
-
-    def tell(self) -> None:
-        """Log what was found; called by a thread without the turn."""
-
-    def begin(self, *, sync: bool) -> None:
-        """Begin a transaction."""
-
-    def enter(self, *, alone: bool) -> T_co:
-        """Begin a block in it; one that is not alone must be undone alone. Return what it uses."""
-
-    def keep(self) -> None:
-        """End the block and keep what it did."""
-
-    def undo(self) -> None:
-        """End the block and take back what it did, and nothing else."""
-
-    def commit(self) -> None:
-        """End the transaction and keep it."""
-
-    def rollback(self) -> None:
-        """End the transaction, if one is open, and take back all of it."""
-
-    def is_open(self) -> bool:
-        """Return whether a transaction is open."""
-
-    def close(self) -> None:
-        """Let go of the database; the next `begin` takes it up again."""
-
-    def explain(self, error: BaseException) -> BaseException:
-        """Return what a caller is to see in the place of an error of the database."""
-
-
-class _Group(Generic[T]):
-    """The blocks that share a transaction."""
-
-    def __init__(self, *, sync: bool) -> None:
-        self.sync = sync
-        self.size = 0
-        """How many have begun, whatever became of them."""
-        self.members: list[Block[T]] = []
-        """Those that have ended well, and wait for the commit."""
-        self.witnesses: list[Block[T]] = []
-        """Those that were taken back, and wait for it all the same."""
-        self.failure: StoreError | None = None
 
 
 class Writers(Generic[T]):
@@ -100,7 +56,7 @@ class Writers(Generic[T]):
         self._lock = _sync.Lock()
         self._holder: Block[T] | None = None
         self._waiting: dict[bool, deque[Block[T]]] = {True: deque(), False: deque()}
-        self._group: _Group[T] | None = None
+        self._group: Group[T] | None = None
         self._arrivals = 0
 
     def block(self, *, sync: bool) -> Block[T]:
@@ -132,8 +88,14 @@ class Writers(Generic[T]):
         """Let the others in again, after `hold`."""
         self._pass_on()
 
-    def tell(self) -> None:
-        """Have the engine log what it found; the caller has no turn."""
+    def end(self, block: Block[T]) -> None:
+        """End what a block has to do with the others, once it has no turn and waits no more."""
+        if block.has_waited:
+            with self._lock:
+                block.has_left = True
+                successor = block.successor
+            if successor is not None:
+                successor.go_on()
         self._engine.tell()
 
     # --- what a block does ---
@@ -146,14 +108,56 @@ class Writers(Generic[T]):
         """
         try:
             self._take_turn(block, -1)
-            if self._group is None:
-                self._engine.begin(sync=block.sync)
-                self._group = _Group(sync=block.sync)
-            self._group.size += 1
-            return self._engine.enter(alone=not self._group.members)
+            return self._begin(block)
         except BaseException as error:
             self._retreat(block, error)
             raise
+
+    def _begin(self, block: Block[T]) -> T:
+        """Begin a block that has the turn."""
+        if self._group is None:
+            self._engine.begin(sync=block.sync)
+            self._group = Group(sync=block.sync)
+        self._group.size += 1
+        return self._engine.enter(alone=not self._group.members)
+
+    def run(self, block: Block[T], function: Callable[[T], A]) -> A:
+        """Have a function called in a block, on this thread or on one that has the turn.
+
+        Raises:
+            StoreError: The database cannot be written.
+            Exception: What the function raised; what it did was taken back.
+        """
+        block.function = function
+        try:
+            if not self._take_turn(block, -1):
+                self._raise_for(block)
+                found: A = block.answer
+                return found
+            block.function = None
+            given = self._begin(block)
+        except BaseException as error:
+            self._retreat(block, error)
+            raise
+        try:
+            answer = function(given)
+        except BaseException as error:
+            self.leave(block, error)
+            raise
+        self.leave(block, None)
+        return answer
+
+    def _raise_for(self, block: Block[T]) -> None:
+        """Raise what the function of a block raised on another thread, if it did."""
+        assert block.group is not None
+        error, failure = block.error, block.group.failure
+        if failure is not None:
+            raise copy_of(failure) from error
+        if error is not None:
+            shown = self._engine.explain(error)
+            if shown is not error:
+                raise shown from error
+            raise error
 
     def leave(self, block: Block[T], error: BaseException | None) -> None:
         """End the block: keep what it did and wait for the commit, or take it back.
@@ -173,15 +177,15 @@ class Writers(Generic[T]):
             if self._retreat(block, error, waits=waits):
                 block.wait()
             if waits and group.failure is not None:
-                raise _copy_of(group.failure) from error
+                raise copy_of(group.failure) from error
             if shown is not error:
                 raise shown from error
             return
         try:
-            block.prepare_to_wait()
             self._engine.keep()
             group.members.append(block)
-            if self._hand_on(group):
+            self._run_others(group)
+            if group.failure is None and self._hand_on(group, block):
                 block.wait()
             else:
                 self._settle(group)
@@ -189,7 +193,50 @@ class Writers(Generic[T]):
             self._retreat(block, failure)
             raise
         if group.failure is not None:
-            raise _copy_of(group.failure)
+            raise copy_of(group.failure)
+
+    def _run_others(self, group: Group[T]) -> None:
+        """Call the functions of those who are next, as long as that is all they are."""
+        waiting = self._waiting[group.sync]
+        try:
+            while waiting and group.size < GROUP_LIMIT and group.failure is None:
+                with self._lock:
+                    if not waiting or waiting[0].function is None:
+                        return
+                    group.guest = waiting[0]
+                    waiting.popleft()
+                self._run_for(group.guest, group)
+                group.guest = None
+        except BaseException as interrupt:
+            self._engine.rollback()
+            group.failure = StoreError("a transaction was interrupted; nothing was changed")
+            group.failure.__cause__ = interrupt
+            guest = group.guest
+            if guest is not None:
+                with self._lock, suppress(ValueError):
+                    waiting.remove(guest)
+                if guest not in (*group.members, *group.witnesses):
+                    group.witnesses.append(guest)
+            raise
+
+    def _run_for(self, guest: Block[T], group: Group[T]) -> None:
+        """Call the function of a block that waits, in a block of the group."""
+        assert guest.function is not None
+        guest.group = group
+        group.size += 1
+        try:
+            try:
+                guest.answer = guest.function(self._engine.enter(alone=False))
+            except Exception as error:  # noqa: BLE001 - whatever it raises, it gets it back
+                guest.error = error
+                self._engine.undo()
+                group.witnesses.append(guest)
+            else:
+                self._engine.keep()
+                group.members.append(guest)
+        except StoreError as failure:
+            group.failure = failure
+            group.witnesses.append(guest)
 
     def _retreat(self, block: Block[T], error: BaseException, *, waits: bool = False) -> bool:
         """Take back what a block did, and nothing else; have others go on, if it has the turn.
@@ -216,7 +263,6 @@ class Writers(Generic[T]):
             if block not in group.members:
                 self._engine.undo()
             if waits:
-                block.prepare_to_wait()
                 group.witnesses.append(block)
         except StoreError as failure:
             group.failure = failure
@@ -226,7 +272,7 @@ class Writers(Generic[T]):
             self._engine.rollback()
             raise
         finally:
-            handed_on = group.failure is None and self._hand_on(group)
+            handed_on = group.failure is None and self._hand_on(group, block)
             if not handed_on:
                 self._settle(group)
         return handed_on and waits
@@ -245,19 +291,27 @@ class Writers(Generic[T]):
                 self._waiting[block.sync].append(block)
             block.wait(timeout)
         finally:
-            with self._lock:
-                has_turn = self._holder is block
-                if not has_turn and block in self._waiting[block.sync]:  # too late, or interrupted
-                    self._waiting[block.sync].remove(block)
+            has_turn = self._holder is block
+            if not has_turn:  # too late, or interrupted
+                with self._lock:
+                    has_turn = self._holder is block
+                    if not has_turn and block in self._waiting[block.sync]:
+                        self._waiting[block.sync].remove(block)
         if block.failure is not None:
-            raise _copy_of(block.failure)
+            raise copy_of(block.failure)
         return has_turn
 
-    def _hand_on(self, group: _Group[T]) -> bool:
-        """Hand the turn to a block that fits into the group, if one waits for it."""
-        if group.size < GROUP_LIMIT:
+    def _hand_on(self, group: Group[T], block: Block[T]) -> bool:
+        """Hand the turn to a block that fits into the group, if one waits for it.
+
+        Args:
+            group: The group.
+            block: Whose turn it was; it must wait then.
+        """
+        waiting = self._waiting[group.sync]
+        if waiting and group.size < GROUP_LIMIT:
+            block.prepare_to_wait()
             with self._lock:
-                waiting = self._waiting[group.sync]
                 if waiting and not waiting[0].is_exclusive:
                     self._holder = waiting.popleft()
                     self._holder.go_on()
@@ -276,14 +330,14 @@ class Writers(Generic[T]):
                     waiting.remove(block)
                     block.failure = failure
                     block.go_on()
-            heads = [waiting for waiting in self._waiting.values() if waiting]
-            if heads:
-                self._holder = min(heads, key=lambda waiting: waiting[0].arrival).popleft()
-                self._holder.go_on()
-            else:
+            if not (self._waiting[True] or self._waiting[False]):
                 self._holder = None
+                return
+            heads = [waiting for waiting in self._waiting.values() if waiting]
+            self._holder = min(heads, key=lambda waiting: waiting[0].arrival).popleft()
+            self._holder.go_on()
 
-    def _settle(self, group: _Group[T]) -> None:
+    def _settle(self, group: Group[T]) -> None:
         """Commit for the whole group, tell all who wait for it, and hand the turn on."""
         holder = self._holder
         try:
@@ -299,66 +353,24 @@ class Writers(Generic[T]):
             raise
         finally:
             self._group = None
-            for block in (*group.members, *group.witnesses):
-                if block is not holder:
-                    block.go_on()
+            if group.size > 1 or holder not in group.members:
+                self._release(group, holder)
             self._pass_on()
 
+    def _release(self, group: Group[T], holder: Block[T] | None) -> None:
+        """Have those who wait for a group go on: the first one, which wakes the next.
 
-class Block(Generic[T]):
-    """One `with` block: a context that gives what the engine gives.
+        Woken all at once, they would meet at the lock of the interpreter, and most of them be put
+        to sleep, and woken, once more.
 
-    Args:
-        writers: Where it queues.
-        sync: Whether it must be safe on disk once it is left.
-        is_exclusive: Whether it shares a transaction with no other, and opens none itself.
-    """
-
-    __slots__ = ("_lock", "_writers", "arrival", "failure", "is_exclusive", "sync")
-
-    def __init__(self, writers: Writers[T], *, sync: bool, is_exclusive: bool = False) -> None:
-        self._writers = writers
-        self._lock: _sync.Lock | None = None
-        self.sync = sync
-        self.is_exclusive = is_exclusive
-        self.arrival = 0
-        """Its place among those who wait."""
-        self.failure: StoreError | None = None
-        """Why it was sent away instead of being given the turn."""
-
-    def __enter__(self) -> T:
-        return self._writers.enter(self)
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        try:
-            self._writers.leave(self, error)
-        finally:
-            self._writers.tell()
-
-    def prepare_to_wait(self) -> None:
-        """Have the next `wait` last until `go_on`."""
-        if self._lock is None:
-            self._lock = _sync.Lock()
-            self._lock.acquire()
-
-    def wait(self, timeout: float = -1) -> None:
-        """Wait until `go_on`, at most so many seconds; -1: without limit."""
-        assert self._lock is not None
-        self._lock.acquire(timeout=timeout)
-
-    def go_on(self) -> None:
-        """End its wait."""
-        assert self._lock is not None
-        self._lock.release()
-
-
-def _copy_of(failure: StoreError) -> StoreError:
-    """Return an error of its own for each thread: raising one changes its traceback."""
-    copy = type(failure)(*failure.args)
-    copy.__cause__ = failure.__cause__
-    return copy
+        Args:
+            group: The group.
+            holder: Who has the turn, and so does not wait.
+        """
+        with self._lock:
+            blocks = (*group.members, *group.witnesses)
+            waiting = [block for block in blocks if block is not holder and not block.has_left]
+            for block, successor in pairwise(waiting):
+                block.successor = successor
+        if waiting:
+            waiting[0].go_on()

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING
 
 from scanqueue import _sync
 from scanqueue.stores import _file_lock
+from scanqueue.stores._file_lock import identity
 from scanqueue.stores._sqlite_file import beside
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
     from scanqueue.records import OwnerId
+    from scanqueue.stores._file_lock import FileIdentity
 
 _INFIX = "-owner-"
 _NAME = re.compile(r"[0-9A-Za-z_.-]{1,100}")
@@ -45,27 +47,32 @@ class Liveness:
             raise ValueError(message)
         self._path = path
         self._owner = owner
+        self._file = self._file_of(owner)
         self._lock = _sync.Lock()
-        """Protects `_descriptor`; held for moments."""
-        self._descriptor: int | None = self._create()
+        """Protects the fields below; held for moments."""
+        self._descriptor: int | None = None
+        self._identity: FileIdentity | None = None
+        self._create()
 
-    def _create(self) -> int:
-        return _file_lock.create(self._file_of(self._owner), os.stat(self._path))
+    def _create(self) -> None:
+        self._descriptor = _file_lock.create(self._file, os.stat(self._path))
+        self._identity = identity(os.fstat(self._descriptor))
 
     def _file_of(self, owner: OwnerId) -> str:
         return self._path + _INFIX + owner
 
     def is_gone(self) -> bool:
-        """Return whether the file was deleted or moved: others take its owner for dead then."""
-        with self._lock:  # else `give_up` closes it in between
-            return self._is_gone()
+        """Return whether the file was deleted or moved: others take its owner for dead then.
 
-    def _is_gone(self) -> bool:
-        descriptor = self._descriptor
-        if descriptor is not None:
-            with suppress(OSError):  # it cannot be told
-                return not _file_lock.is_at(descriptor, self._file_of(self._owner))
-        return False
+        Without the lock, since it is asked at each use of the store: where it says so, `renew`
+        looks again. It also does once the sign was given up.
+        """
+        try:
+            return identity(os.stat(self._file)) != self._identity
+        except FileNotFoundError:
+            return True
+        except OSError:  # it cannot be told
+            return False
 
     def renew(self) -> bool:
         """Make the file anew if it is gone; no fork must come in between.
@@ -77,12 +84,12 @@ class Liveness:
             OSError: It cannot be made.
         """
         with self._lock:
-            is_gone = self._is_gone()
-            if is_gone:
-                descriptor, self._descriptor = self._descriptor, self._create()
-                assert descriptor is not None
-                os.close(descriptor)
-            return is_gone
+            descriptor = self._descriptor
+            if descriptor is None or not self.is_gone():
+                return False
+            self._create()
+            os.close(descriptor)
+            return True
 
     def dead(self, owners: Collection[OwnerId]) -> set[OwnerId]:
         """Return those of the owners whose process is dead for sure.
@@ -119,7 +126,7 @@ class Liveness:
         if descriptor is not None:
             # Removed while it is locked: whoever makes a file of this name makes a new one.
             with suppress(OSError):
-                os.unlink(self._file_of(self._owner))
+                os.unlink(self._file)
             os.close(descriptor)
 
     def forget(self) -> None:  # pragma: no cover - in forked children, mostly

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 
 from scanqueue import _sync
 from scanqueue.stores._sqlite_errors import explain
-from scanqueue.stores._sqlite_table import SQLiteView, Unreadable
+from scanqueue.stores._sqlite_table import SQLiteView
 
 if TYPE_CHECKING:
     from types import TracebackType
 
+    from scanqueue.stores._reports import Reports
     from scanqueue.stores._sqlite_file import DatabaseFile
 
 _IDLE_LIMIT = 8
@@ -26,12 +27,12 @@ class Readers:
 
     Args:
         file: The database.
-        reported: The records that are known to be unreadable.
+        reports: What is to be logged.
     """
 
-    def __init__(self, file: DatabaseFile, reported: Unreadable) -> None:
+    def __init__(self, file: DatabaseFile, reports: Reports) -> None:
         self.file = file
-        self.reported = reported
+        self.reports = reports
         self._condition = _sync.Condition(_sync.Lock())
         self._idle: list[sqlite3.Connection] = []
         self._active = 0
@@ -149,7 +150,7 @@ class Reading:
         except sqlite3.Error as error:
             self._end()
             raise explain(error, file.path) from error
-        return SQLiteView(connection, file.path, readers.reported)
+        return SQLiteView(connection, file.path, readers.reports)
 
     def __exit__(
         self,
@@ -159,7 +160,7 @@ class Reading:
     ) -> None:
         self._end()
         if self._tells:
-            self._readers.reported.tell()
+            self._readers.reports.tell()
         if isinstance(error, sqlite3.Error):
             raise explain(error, self._readers.file.path) from error
 

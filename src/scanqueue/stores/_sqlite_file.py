@@ -20,12 +20,15 @@ from scanqueue.errors import (
     StoreVersionError,
 )
 from scanqueue.stores import _file_lock
+from scanqueue.stores._file_lock import identity
 from scanqueue.stores._sqlite_errors import explain
 from scanqueue.stores._sqlite_rows import to_text
 from scanqueue.stores._sqlite_schema import APPLICATION_ID, refuse_newer, upgrade
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from scanqueue.stores._file_lock import FileIdentity
 
 T = TypeVar("T")
 
@@ -38,10 +41,6 @@ _RETRY_INTERVAL = 0.01
 PAGE_SIZE = 1024
 """Bytes of a page. A task changes about six pages, and each is written as a whole: with the usual
 4,096 a submission takes a fifth longer where no flush hides it."""
-
-_LOG_PAGES = 4 * 1024 * 1024 // PAGE_SIZE
-"""Pages in the log at which a commit moves them to the database: as many bytes as are usual. Most
-are pages that were changed again and again, and are moved once."""
 
 _SMALLEST = 512
 """Bytes of the smallest database of SQLite that is not empty: one page of the smallest size."""
@@ -63,7 +62,7 @@ class DatabaseFile:
 
     def __init__(self, path: str) -> None:
         self.path = path
-        self._identity: tuple[int, int] | None = None
+        self._identity: FileIdentity | None = None
 
     def resolve(self) -> None:
         """Follow the links of the path: all names of a file lead to the same locks beside it."""
@@ -87,7 +86,7 @@ class DatabaseFile:
             self._refuse_unusable()
             with closing(self._connect("mode=ro&immutable=1")) as connection:
                 self._refuse_foreign(connection)
-            self._identity = _identity(os.stat(self.path))
+            self._identity = identity(os.stat(self.path))
             with closing(self.connect()) as connection:
                 upgrade(connection, self.path)
         except (sqlite3.Error, OSError) as error:
@@ -128,7 +127,7 @@ class DatabaseFile:
             StoreError: It was deleted, moved or replaced, or never opened.
         """
         try:
-            found = _identity(os.stat(self.path))
+            found = identity(os.stat(self.path))
         except OSError as error:
             message = (
                 f"the queue in {self.path!r} is gone while it is in use ({error}); put the file"
@@ -141,6 +140,13 @@ class DatabaseFile:
                 " or restart to use the new one"
             )
             raise StoreError(message)
+
+    def has_log_of(self, pages: int) -> bool:
+        """Return whether the log is so long, used or not; also if it cannot be told."""
+        try:
+            return os.path.getsize(self.path + "-wal") >= pages * PAGE_SIZE
+        except OSError:
+            return True
 
     def _refuse_unusable(self) -> None:
         found = os.stat(self.path)
@@ -201,7 +207,6 @@ def _log_writes(connection: sqlite3.Connection) -> None:
         message = "SQLite cannot keep a write-ahead log on this file system"
         raise sqlite3.OperationalError(message)
     connection.execute(f"PRAGMA busy_timeout = {round(BUSY_TIMEOUT * 1000)}")
-    connection.execute(f"PRAGMA wal_autocheckpoint = {_LOG_PAGES}")
 
 
 def _patiently(attempt: Callable[[], T]) -> T:
@@ -219,10 +224,6 @@ def _patiently(attempt: Callable[[], T]) -> T:
                 raise
         _sync.Event().wait(_RETRY_INTERVAL)
     return attempt()
-
-
-def _identity(found: os.stat_result) -> tuple[int, int]:
-    return found.st_dev, found.st_ino
 
 
 # --- making one ---------------------------------------------------------------------------------

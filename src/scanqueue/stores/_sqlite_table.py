@@ -8,14 +8,12 @@ question is answered from an index.
 from __future__ import annotations
 
 import sqlite3
-from collections import deque
 from contextlib import closing
-from logging import ERROR, getLogger
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import attrs
 
-from scanqueue._logs import log
 from scanqueue.models import TaskPriority, TaskStatus
 from scanqueue.stores._sqlite_rows import (
     CHANGING_COLUMNS,
@@ -37,12 +35,11 @@ if TYPE_CHECKING:
 
     from scanqueue.models import LibraryId
     from scanqueue.records import Counts, Slot, TaskRecord
+    from scanqueue.stores._reports import Reports
     from scanqueue.stores._sqlite_rows import Row
     from scanqueue.stores._sqlite_state import QueueState
 
     T = TypeVar("T")
-
-logger = getLogger(__name__)
 
 _ALL_COLUMNS = (*FIXED_COLUMNS, *CHANGING_COLUMNS)
 _COLUMNS = ", ".join(_ALL_COLUMNS)
@@ -54,6 +51,8 @@ def _select(what: str) -> str:
 
 GET = _select(f"id = ? AND status <> '{UNREADABLE}'")
 PENDING_OF = _select("library_id = ? AND status = 'pending'")
+HAS_PENDING = "SELECT seq FROM tasks WHERE library_id = ? AND status = 'pending'"
+HAS_SLOT = "SELECT seq FROM slots WHERE library_id = ?"
 SLOTS = "SELECT seq, library_id, task_id, attempt, owner FROM slots ORDER BY seq"
 SLOT_OF = "SELECT seq, library_id, task_id, attempt, owner FROM slots WHERE library_id = ?"
 FIRST_CLAIMABLE = _select(
@@ -90,30 +89,16 @@ _COUNT_ALL = (
 )
 
 
-class Unreadable:
-    """The records that cannot be read: each is logged once, and outside of all transactions.
+@lru_cache
+def _insert(count: int) -> str:
+    columns, marks = ", ".join(_ALL_COLUMNS[:count]), ", ".join("?" * count)
+    return f"INSERT INTO tasks ({columns}) VALUES ({marks})"  # noqa: S608 - columns
 
-    A handler of the host is code of the host: it may take its time, or ask the queue something.
-    """
 
-    def __init__(self) -> None:
-        self._known: set[tuple[str, int]] = set()
-        self._news: deque[tuple[Exception, dict[str, object]]] = deque()
-
-    def note(self, path: str, kind: str, number: int, error: Exception) -> None:
-        """Keep a record in mind."""
-        if (kind, number) not in self._known:
-            self._known.add((kind, number))
-            self._news.append((error, {"path": path, "table": kind, "seq": number}))
-
-    def tell(self) -> None:
-        """Log what is new; the caller is in no transaction."""
-        while self._news:
-            try:
-                error, data = self._news.popleft()
-            except IndexError:  # pragma: no cover - another thread was first
-                return
-            log(logger, ERROR, "a record cannot be read; it is passed over", error, **data)
+@lru_cache
+def _update(*columns: str) -> str:
+    assignments = " = ?, ".join(columns)
+    return f"UPDATE tasks SET {assignments} = ? WHERE id = ? AND revision = ?"  # noqa: S608 - columns
 
 
 class SQLiteView:
@@ -122,21 +107,21 @@ class SQLiteView:
     Args:
         connection: Where the transaction is.
         path: The file, for errors.
-        reported: The records that are known to be unreadable, as their tables and numbers.
+        reports: Where to tell of records that cannot be read.
     """
 
-    __slots__ = ("_connection", "_path", "_reported", "_state")
+    __slots__ = ("_connection", "_path", "_reports", "_state")
 
     def __init__(
         self,
         connection: sqlite3.Connection,
         path: str,
-        reported: Unreadable,
+        reports: Reports,
         state: QueueState | None = None,
     ) -> None:
         self._connection = connection
         self._path = path
-        self._reported = reported
+        self._reports = reports
         self._state = state
 
     @property
@@ -169,10 +154,12 @@ class SQLiteView:
         return self._record(GET, (task_id.bytes,))
 
     def pending_of(self, library_id: LibraryId) -> TaskRecord | None:
-        return self._record(PENDING_OF, (library_id,))
+        return (
+            self._record(PENDING_OF, (library_id,)) if self._has(HAS_PENDING, library_id) else None
+        )
 
     def slot_of(self, library_id: LibraryId) -> Slot | None:
-        slots = self._slots(SLOT_OF, (library_id,))
+        slots = self._slots(SLOT_OF, (library_id,)) if self._has(HAS_SLOT, library_id) else None
         return slots[0] if slots else None
 
     def slots(self) -> list[Slot]:
@@ -205,6 +192,10 @@ class SQLiteView:
 
     def changed(self, after: int, limit: int | None) -> list[TaskRecord]:
         return self._records(CHANGED, (after,), limit)
+
+    def _has(self, query: str, library_id: LibraryId) -> bool:
+        """Return whether there is one. Mostly there is none; with all columns that takes longer."""
+        return self._connection.execute(query, (library_id,)).fetchone() is not None
 
     def _record(self, query: str, values: Row) -> TaskRecord | None:
         found = self._records(query, values, 1)
@@ -242,7 +233,7 @@ class SQLiteView:
         return found
 
     def _report(self, kind: str, number: int, error: Exception) -> None:
-        self._reported.note(self._path, kind, number, error)
+        self._reports.note_unreadable(self._path, kind, number, error)
 
     def _set_aside(self, kind: str, number: int) -> None:
         """Do nothing: a view cannot write."""
@@ -254,7 +245,7 @@ class SQLiteTable(SQLiteView):
     Args:
         connection: Where the transaction is.
         path: The file, for errors.
-        reported: The records that are known to be unreadable.
+        reports: Where to tell of records that cannot be read.
         state: The queue as a whole; whoever commits saves it.
     """
 
@@ -270,12 +261,11 @@ class SQLiteTable(SQLiteView):
         return self.state.revision
 
     def insert(self, task: TaskRecord) -> None:
-        # Without what is NULL, a new task's row takes SQLite half as long.
-        pairs = zip(_ALL_COLUMNS, encode_fixed(task) + encode_changing(task), strict=True)
-        row = {column: value for column, value in pairs if value is not None}
-        columns, marks = ", ".join(row), ", ".join("?" * len(row))
-        statement = f"INSERT INTO tasks ({columns}) VALUES ({marks})"  # noqa: S608 - columns
-        self._connection.execute(statement, tuple(row.values()))
+        values = encode_fixed(task) + encode_changing(task)
+        count = len(values)
+        while values[count - 1] is None:  # without what is NULL, it takes SQLite half as long
+            count -= 1
+        self._connection.execute(_insert(count), values[:count])
         self.state.by_status[task.status] += 1
 
     def replace(self, old: TaskRecord, new: TaskRecord) -> None:
@@ -285,8 +275,7 @@ class SQLiteTable(SQLiteView):
         if new.status.is_ended and not old.status.is_ended:
             assert new.completed_at is not None
             changes["ended_by"] = self._latest_end(to_microseconds(new.completed_at))
-        assignments = " = ?, ".join(changes)
-        statement = f"UPDATE tasks SET {assignments} = ? WHERE id = ? AND revision = ?"  # noqa: S608 - columns
+        statement = _update(*changes)
         values = (*changes.values(), new.id.bytes, old.revision)
         try:
             updated = self._connection.execute(statement, values)

@@ -7,6 +7,7 @@ import weakref
 from collections.abc import Callable, Collection
 from contextlib import AbstractContextManager, suppress
 from logging import ERROR, Logger, getLogger
+from time import monotonic
 from typing import Final, Literal
 
 from scanqueue import _forks, _sync
@@ -19,9 +20,10 @@ from scanqueue.stores import _file_lock
 from scanqueue.stores._group import Writers
 from scanqueue.stores._liveness import Liveness
 from scanqueue.stores._readers import Readers, Reading
+from scanqueue.stores._reports import Reports
 from scanqueue.stores._sqlite_errors import explain
 from scanqueue.stores._sqlite_file import DatabaseFile
-from scanqueue.stores._sqlite_table import SQLiteTable, Unreadable
+from scanqueue.stores._sqlite_table import SQLiteTable
 from scanqueue.stores._writer import Writer
 
 __all__ = ["SQLiteStore"]
@@ -30,6 +32,9 @@ logger: Logger = getLogger(__name__)
 
 _FORK_PATIENCE = 1.0
 """Seconds that a fork waits for transactions of other threads."""
+
+_LOOK_INTERVAL = 0.05
+"""Seconds between two looks at the sign of life, which cost as much as a submission in memory."""
 
 _left_open: Final[dict[str, list[object]]] = {}
 """What the parent of this process had open when it forked, by file: not to be closed here, since
@@ -96,15 +101,16 @@ class SQLiteStore:
         return f"SQLiteStore({self.path!r}, durability={self.durability!r})"
 
     def _begin(self) -> None:
-        reported = Unreadable()
+        reports = Reports()
         self._file = DatabaseFile(self.path)
-        self._writer = Writer(self._file, reported, full=self.durability == "full")
+        self._writer = Writer(self._file, reports, full=self.durability == "full")
         self._writers: Writers[SQLiteTable] = Writers(self._writer)
-        self._readers = Readers(self._file, reported)
+        self._readers = Readers(self._file, reports)
         self._liveness: Liveness | None = None
         self._opening = _sync.Lock()
         """Held while the sign of life is made: a child forked then would keep its lock."""
         self._is_open = False
+        self._next_look = 0.0
         # At exit nothing is closed: a daemon thread may be at work, and SQLite needs no closing.
         self._signs: list[Liveness] = []
         self._closing = weakref.finalize(self, _close, self._writer, self._readers, self._signs)
@@ -195,7 +201,11 @@ class SQLiteStore:
         return self._writers.block(sync=sync)
 
     def _renew_sign(self) -> None:
-        """Put the sign of life back if somebody has deleted it; that is one look at a file."""
+        """Put the sign of life back if somebody has deleted it; looked at now and then."""
+        now = monotonic()
+        if now < self._next_look:
+            return
+        self._next_look = now + _LOOK_INTERVAL
         sign = self._liveness
         if self._is_open and sign is not None and sign.is_gone():
             self._file.check_identity()  # if that is gone, too, it is what there is to say

@@ -1,0 +1,167 @@
+"""One who writes, and those who share a transaction: what `_group` puts in order."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+
+from scanqueue import _sync
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+
+    from scanqueue.errors import StoreError
+    from scanqueue.stores._group import Writers
+
+A = TypeVar("A")
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+
+
+class Engine(Protocol[T_co]):
+    """The transactions of a database: one at a time, called by one thread at a time.
+
+    After `begin`, `commit` or `undo` has raised a `StoreError`, nothing is open.
+    """
+
+    is_lost: bool
+    """Whether `commit` has failed since the last `begin`, even if an interrupt hides it."""
+
+    def tell(self) -> None:
+        """Log what was found; called by a thread without the turn."""
+
+    def begin(self, *, sync: bool) -> None:
+        """Begin a transaction."""
+
+    def enter(self, *, alone: bool) -> T_co:
+        """Begin a block in it; one that is not alone must be undone alone. Return what it uses."""
+
+    def keep(self) -> None:
+        """End the block and keep what it did."""
+
+    def undo(self) -> None:
+        """End the block and take back what it did, and nothing else."""
+
+    def commit(self) -> None:
+        """End the transaction and keep it."""
+
+    def rollback(self) -> None:
+        """End the transaction, if one is open, and take back all of it."""
+
+    def is_open(self) -> bool:
+        """Return whether a transaction is open."""
+
+    def close(self) -> None:
+        """Let go of the database; the next `begin` takes it up again."""
+
+    def explain(self, error: BaseException) -> BaseException:
+        """Return what a caller is to see in the place of an error of the database."""
+
+
+class Block(Generic[T]):
+    """One `with` block: a context that gives what the engine gives.
+
+    Args:
+        writers: Where it queues.
+        sync: Whether it must be safe on disk once it is left.
+        is_exclusive: Whether it shares a transaction with no other, and opens none itself.
+    """
+
+    arrival = 0
+    """Its place among those who wait."""
+    failure: StoreError | None = None
+    """Why it was sent away instead of being given the turn."""
+    function: Callable[[T], object] | None = None
+    """All that it does, if another thread may do it."""
+    group: Group[T] | None = None
+    """Where another thread has done it; then one of the next two is how it ended."""
+    answer: Any = None
+    error: Exception | None = None
+    successor: Block[T] | None = None
+    """Whom it wakes when it leaves."""
+    has_left = False
+    """Whether it does not wait any more, and so wakes nobody."""
+
+    _lock: _sync.Lock | None = None
+
+    def __init__(self, writers: Writers[T], *, sync: bool, is_exclusive: bool = False) -> None:
+        self._writers = writers
+        self.sync = sync
+        self.is_exclusive = is_exclusive
+
+    @property
+    def has_waited(self) -> bool:
+        """Whether it has waited, or was about to."""
+        return self._lock is not None
+
+    def run(self, function: Callable[[T], A]) -> A:
+        """Call a function with what the engine gives, here or on the thread of another block.
+
+        Args:
+            function: What to call; it must not depend on its thread.
+
+        Returns:
+            What it returns, once that is on disk.
+
+        Raises:
+            StoreError: The database cannot be written.
+            Exception: What the function raised; what it did was taken back.
+        """
+        try:
+            return self._writers.run(self, function)
+        finally:
+            self._writers.end(self)
+
+    def __enter__(self) -> T:
+        return self._writers.enter(self)
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        try:
+            self._writers.leave(self, error)
+        finally:
+            self._writers.end(self)
+
+    def prepare_to_wait(self) -> None:
+        """Have the next `wait` last until `go_on`."""
+        if self._lock is None:
+            self._lock = _sync.Lock()
+            self._lock.acquire()
+
+    def wait(self, timeout: float = -1) -> None:
+        """Wait until `go_on`, at most so many seconds; -1: without limit."""
+        assert self._lock is not None
+        self._lock.acquire(timeout=timeout)
+
+    def go_on(self) -> None:
+        """End its wait."""
+        assert self._lock is not None
+        self._lock.release()
+
+
+class Group(Generic[T]):
+    """The blocks that share a transaction."""
+
+    guest: Block[T] | None = None
+    """The one whose function another one calls."""
+    size = 0
+    """How many have begun, whatever became of them."""
+    failure: StoreError | None = None
+
+    def __init__(self, *, sync: bool) -> None:
+        self.sync = sync
+        self.members: list[Block[T]] = []
+        """Those that have ended well, and wait for the commit."""
+        self.witnesses: list[Block[T]] = []
+        """Those that were taken back, and wait for it all the same."""
+
+
+def copy_of(failure: StoreError) -> StoreError:
+    """Return an error of its own for each thread: raising one changes its traceback."""
+    copy = type(failure)(*failure.args)
+    copy.__cause__ = failure.__cause__
+    return copy

@@ -1,0 +1,43 @@
+"""What a store has to log, kept back until no transaction is open."""
+
+from __future__ import annotations
+
+from collections import deque
+from logging import ERROR, WARNING, getLogger
+
+from scanqueue._logs import log
+
+logger = getLogger(__name__)
+
+
+class Reports:
+    """What is to be logged outside of all transactions.
+
+    A handler of the host is code of the host: it may take its time, or ask the queue something.
+    """
+
+    def __init__(self) -> None:
+        self._unreadable: set[tuple[str, int]] = set()
+        self._news: deque[tuple[int, str, Exception, dict[str, object]]] = deque()
+
+    def note_unreadable(self, path: str, kind: str, number: int, error: Exception) -> None:
+        """Keep in mind that a record cannot be read, once for each."""
+        if (kind, number) not in self._unreadable:
+            self._unreadable.add((kind, number))
+            data: dict[str, object] = {"path": path, "table": kind, "seq": number}
+            message = "a record cannot be read; it is passed over"
+            self._news.append((ERROR, message, error, data))
+
+    def note_short_log(self, path: str, error: Exception) -> None:
+        """Keep in mind that the log of a database could not be made longer."""
+        message = "the log could not be made longer; submissions take longer for it"
+        self._news.append((WARNING, message, error, {"path": path}))
+
+    def tell(self) -> None:
+        """Log what is new; the caller is in no transaction."""
+        while self._news:
+            try:
+                level, message, error, data = self._news.popleft()
+            except IndexError:  # pragma: no cover - another thread was first
+                return
+            log(logger, level, message, error, **data)
