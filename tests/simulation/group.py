@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import partial
 
 from scanqueue.stores._group import Writers
@@ -75,30 +76,69 @@ class Ledger:
         return error
 
 
-def tell_group(count: int, scene: Scene) -> None:
-    """Writers that meet leave once what they wrote is stored, and a failing one harms no other."""
-    ledger = Ledger(scene)
-    writers: Writers[list[object]] = Writers(ledger)
+class Clients:
+    """What those who meet do.
 
-    def write(number: int) -> None:
-        with writers.block(sync=number != 1) as block:
-            assert not block, "two blocks at a time"
-            block.append(number)
-            scene.scheduler.point("written")
-            assert block == [number], "two blocks at a time"
-        assert number in ledger.stored, "it left before the commit"
+    Args:
+        scene: Where they meet.
+    """
 
-    def fail() -> None:
-        try:
-            with writers.block(sync=True) as block:
-                block.append("failed")
-                raise LookupError
-        except LookupError:
-            assert "failed" not in ledger.stored
+    def __init__(self, scene: Scene) -> None:
+        self.ledger = Ledger(scene)
+        self._scene = scene
+        self._writers: Writers[list[object]] = Writers(self.ledger)
 
-    for number in range(count):
-        scene.client(partial(write, number))
-    scene.client(fail)
+    def _append(self, number: int, block: list[object]) -> int:
+        assert not block, "two blocks at a time"
+        block.append(number)
+        self._scene.scheduler.point("written")
+        assert block == [number], "two blocks at a time"
+        return number
+
+    def _fail(self, block: list[object]) -> None:
+        block.append("failed")
+        raise LookupError
+
+    def write(self, number: int) -> None:
+        """Write in a block."""
+        with self._writers.block(sync=number != 1) as block:
+            self._append(number, block)
+        assert number in self.ledger.stored, "it left before the commit"
+
+    def write_by_function(self, number: int) -> None:
+        """Write by a function, which another one may call."""
+        block = self._writers.block(sync=True)
+        assert block.run(partial(self._append, number)) == number
+        assert number in self.ledger.stored, "it left before the commit"
+
+    def fail(self) -> None:
+        """Raise inside a block."""
+        with suppress(LookupError), self._writers.block(sync=True) as block:
+            self._fail(block)
+        assert "failed" not in self.ledger.stored
+
+    def fail_by_function(self) -> None:
+        """Raise inside a function."""
+        with suppress(LookupError):
+            self._writers.block(sync=True).run(self._fail)
+        assert "failed" not in self.ledger.stored
+
+
+def tell_group(blocks: int, functions: int, scene: Scene) -> None:
+    """Writers that meet leave once what they wrote is stored, and a failing one harms no other.
+
+    Args:
+        blocks: How many write in a block.
+        functions: How many do it by a function.
+        scene: Where they meet.
+    """
+    clients = Clients(scene)
+    for number in range(blocks):
+        scene.client(partial(clients.write, number))
+    for number in range(blocks, blocks + functions):
+        scene.client(partial(clients.write_by_function, number))
+    scene.client(clients.fail if blocks else clients.fail_by_function)
     scene.join()
-    assert sorted(map(str, ledger.stored)) == sorted(map(str, range(count)))
-    assert not ledger.is_open(), "a transaction was left open"
+    stored = clients.ledger.stored
+    assert sorted(map(str, stored)) == sorted(map(str, range(blocks + functions)))
+    assert not clients.ledger.is_open(), "a transaction was left open"

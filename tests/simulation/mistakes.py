@@ -310,6 +310,26 @@ def settle_for_oneself(self: Writers[object], group: Group[object]) -> None:
 _settle = Writers._settle
 
 
+def wake_one_only(self: Writers[object], group: Group[object], holder: Block[object]) -> None:
+    _release(self, group, holder)
+    for block in (*group.members, *group.witnesses):
+        block.successor = None
+
+
+_release = Writers._release
+
+
+def answer_before_the_commit(
+    self: Writers[object], guest: Block[object], group: Group[object]
+) -> None:
+    _run_for(self, guest, group)
+    group.members.remove(guest)
+    guest.go_on()
+
+
+_run_for = Writers._run_for
+
+
 def do_not_wait(self: Block[object], timeout: float = -1) -> None:
     if self not in (self._writers._group.members if self._writers._group else ()):
         _wait(self, timeout)

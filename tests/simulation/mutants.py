@@ -139,6 +139,14 @@ MUTANTS = {
         "the last of a group commits, and does not wake the others",
         *("group-commit-2", Writers, "_settle", mistakes.settle_for_oneself),
     ),
+    "wake-one-only": Mutant(
+        "the first that waits for a commit is woken, and wakes nobody",
+        *("functions-0-3", Writers, "_release", mistakes.wake_one_only),
+    ),
+    "answer-before-the-commit": Mutant(
+        "who has had its function called by another one goes on before the commit",
+        *("functions-0-2", Writers, "_run_for", mistakes.answer_before_the_commit),
+    ),
     "leave-before-the-commit": Mutant(
         "a member of a group leaves before the commit",
         *("group-commit-2", Block, "wait", mistakes.do_not_wait),

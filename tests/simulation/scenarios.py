@@ -201,7 +201,8 @@ NAMED: dict[str, Tell] = {
     **{getattr(tell, "__name__", "").replace("_", "-"): tell for tell in _TOLD},
     **{f"failing-store-{n}": partial(failing_store, n) for n in range(FAILING_CALLS)},
     **files.SCENARIOS,
-    **{f"group-commit-{n}": partial(tell_group, n) for n in (2, 3)},
+    **{f"group-commit-{n}": partial(tell_group, n, 0) for n in (2, 3)},
+    **{f"functions-{n}-{m}": partial(tell_group, n, m) for n, m in ((0, 2), (0, 3), (1, 2))},
 }
 """Each scenario that is told by hand, by its name."""
 

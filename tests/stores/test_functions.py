@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from itertools import count
 
 import pytest
 
@@ -167,6 +168,28 @@ def test_a_database_that_fails_under_a_function_fails_for_its_group(crowd: Crowd
             call.result()
     assert behind.result() == (2, behind.ident)
     assert crowd.engine.stored == [2]
+    assert crowd.is_free()
+
+
+def test_changes_of_a_function_that_are_gone_fail_its_group(
+    crowd: Crowd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The database has rolled back by itself, all of it."""
+    calls = [crowd.first(), crowd.function(1), crowd.function(2)]
+    real_keep, keeps = crowd.engine.keep, count(1)
+
+    def keep() -> None:
+        if next(keeps) == 3:
+            crowd.engine.open = False
+            raise StoreFullError("no room")
+        real_keep()
+
+    monkeypatch.setattr(crowd.engine, "keep", keep)
+    crowd.go_on.set()
+    for call in calls:
+        with pytest.raises(StoreFullError, match="no room"):
+            call.result()
+    assert crowd.engine.stored == []
     assert crowd.is_free()
 
 

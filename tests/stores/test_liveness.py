@@ -41,6 +41,12 @@ print("closed", flush=True)
 """
 
 
+@pytest.fixture
+def _looks_always(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the sign of life looked at with each use, and not just now and then."""
+    monkeypatch.setattr(sqlite, "_LOOK_INTERVAL", 0.0)
+
+
 class Other:
     """Another process, that holds the slot of `music`."""
 
@@ -112,6 +118,7 @@ def test_a_process_that_closes_its_store_leaves_nothing(store: SQLiteStore, path
         other.end()
 
 
+@pytest.mark.usefixtures("_looks_always")
 @pytest.mark.parametrize("use", [waiting, lambda store: submit(store, "films")])
 def test_a_sign_of_life_that_was_deleted_is_given_again(
     store: SQLiteStore,
@@ -133,6 +140,7 @@ def test_a_sign_of_life_that_was_deleted_is_given_again(
     assert owner_files(path) == set()
 
 
+@pytest.mark.usefixtures("_looks_always")
 def test_no_fork_comes_between_a_sign_of_life_and_its_store(
     store: SQLiteStore, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -151,13 +159,15 @@ def test_no_fork_comes_between_a_sign_of_life_and_its_store(
     assert len(made) == 1
 
 
+@pytest.mark.usefixtures("_looks_always")
 def test_a_sign_of_life_is_given_again_once(
     store: SQLiteStore, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Of two threads that miss it, the second finds it."""
-    monkeypatch.setattr(Liveness, "is_gone", lambda _: True)
+    real, is_gone = Liveness.is_gone, [True]
+    monkeypatch.setattr(Liveness, "is_gone", lambda self: is_gone.pop() if is_gone else real(self))
     submit(store, "music")
-    assert caplog.messages == []
+    assert (is_gone, caplog.messages) == ([], [])
 
 
 @pytest.mark.usefixtures("_eager_switching")
@@ -179,6 +189,7 @@ def test_a_store_is_closed_while_others_read(open_store: OpenStore) -> None:
         call.result()
 
 
+@pytest.mark.usefixtures("_looks_always")
 def test_where_all_files_are_gone_it_is_the_database_that_is_missed(
     store: SQLiteStore, path: Path
 ) -> None:
@@ -208,6 +219,7 @@ def test_a_queue_that_was_replaced_is_not_written(store: SQLiteStore, path: Path
         submit(store, "films")
 
 
+@pytest.mark.usefixtures("_looks_always")
 def test_without_a_sign_of_life_nothing_is_written(
     store: SQLiteStore, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -20,6 +20,7 @@ QUERIES = {
     for name in (
         *("GET", "PENDING_OF", "SLOT_OF", "FIRST_CLAIMABLE", "OLDEST_PENDING", "PENDING"),
         *("ENDED", "ENDED_OF", "CHANGED", "LATEST_END", "EXPIRED", "COUNT_EXPIRED"),
+        *("HAS_PENDING", "HAS_SLOT"),
     )
 }
 
