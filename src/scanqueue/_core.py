@@ -158,12 +158,12 @@ class Core:
             self.open()
         return self.store.write()
 
-    def change(self, rule: Callable[[TaskTable], T], *, here: bool = True) -> T:
+    def change(self, rule: Callable[[TaskTable], T], *, anywhere: bool = False) -> T:
         """Run a rule in a transaction of a queue that is open, from its begin to its commit.
 
         Args:
             rule: What to do.
-            here: Whether on this thread. If not, a store may do it on that of another caller.
+            anywhere: Whether a store may do it on the thread of another caller.
 
         Raises:
             QueueClosedError: The queue was shut down; a shutdown that is over has closed the store.
@@ -176,7 +176,7 @@ class Core:
 
         try:
             block = self.write()
-            run = None if here else getattr(block, "run", None)
+            run = getattr(block, "run", None) if anywhere else None
             if run is not None:
                 answer: T = run(run_if_open)
                 return answer
@@ -231,8 +231,8 @@ class Core:
 
     def refuse_if_closed(self) -> None:
         """Raise if the queue was shut down. Asked inside a transaction, it holds for all of it."""
-        self.refuse_if_forked()
         if self.hub.closed:
+            self.refuse_if_forked()
             message = "the queue was shut down"
             raise QueueClosedError(message)
 

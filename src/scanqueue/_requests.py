@@ -39,7 +39,7 @@ def submit(
             new_id=new_task_id,
             max_pending=core.settings.max_pending,
         ),
-        here=False,
+        anywhere=True,
     )
     with hub.lock:
         hub.submitted[outcome] += 1

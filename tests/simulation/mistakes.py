@@ -97,7 +97,9 @@ def cancel_what_was_read(core: Core, task_id: UUID) -> TaskRecord:
 _requests_cancel = _requests.cancel
 
 
-def look_at_closed_before(self: Core, rule: Callable[[TaskTable], object]) -> object:
+def look_at_closed_before(
+    self: Core, rule: Callable[[TaskTable], object], *, anywhere: bool = False
+) -> object:
     self.refuse_if_closed()
     with self.write() as table:
         return rule(table)
@@ -324,15 +326,17 @@ def answer_before_the_commit(
 ) -> None:
     _run_for(self, guest, group)
     group.members.remove(guest)
+    guest.group = Group(sync=True)
+    guest.group.is_settled = True
     guest.go_on()
 
 
 _run_for = Writers._run_for
 
 
-def do_not_wait(self: Block[object], timeout: float = -1) -> None:
+def do_not_wait(self: Block[object], is_over: Callable[[], bool], timeout: float = -1) -> None:
     if self not in (self._writers._group.members if self._writers._group else ()):
-        _wait(self, timeout)
+        _wait(self, is_over, timeout)
 
 
 _wait = Block.wait

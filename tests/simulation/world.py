@@ -16,6 +16,7 @@ from weakref import WeakSet
 
 from scanqueue import _clock, _core, _forks, _requests, _service, _sync
 from scanqueue._context import LiveContext
+from scanqueue.stores import _block
 from tests.simulation.primitives import (
     SimCondition,
     SimEvent,
@@ -171,6 +172,8 @@ def installed(world: World) -> Iterator[None]:
         for where, name, replacement in world.replacements():
             here = _only_here(getattr(where, name), replacement)
             stack.enter_context(patch.object(where, name, here))
+        # Who is not woken would look for itself, and hide that it was not.
+        stack.enter_context(patch.object(_block, "LOOK_AGAIN", -1.0))
         handler = _ErrorLog(world.errors)
         logger = logging.getLogger("scanqueue")
         logger.addHandler(handler)

@@ -6,6 +6,7 @@ import errno
 import os
 import sqlite3
 import threading
+from collections.abc import Callable
 from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 
@@ -354,9 +355,9 @@ def test_a_store_is_closed_when_nobody_is_inside(
     """However long that takes: what it was left with is kept."""
     wait, waits = Block.wait, []
 
-    def note(block: Block[object], timeout: float = -1) -> None:
+    def note(block: Block[object], is_over: Callable[[], bool], timeout: float = -1) -> None:
         waits.append(timeout)
-        wait(block, timeout)
+        wait(block, is_over, timeout)
 
     monkeypatch.setattr(Block, "wait", note)
     with store.write() as table:

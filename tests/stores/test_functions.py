@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import threading
+import weakref
+from collections.abc import Callable
 from itertools import count
 
 import pytest
@@ -127,6 +130,54 @@ def test_what_a_function_raises_is_explained(crowd: Crowd) -> None:
     assert crowd.engine.stored == ["first"]
 
 
+def test_what_a_function_raises_knows_nothing_of_who_called_it(crowd: Crowd) -> None:
+    """Neither what that thread was handling, nor for longer than it is used."""
+
+    def run_first() -> None:
+        try:
+            raise LookupError("of another request")
+        except LookupError:
+            with crowd.writers.block(sync=True) as changes:
+                changes.append("first")
+                crowd.inside.set()
+                assert crowd.go_on.wait(PATIENCE)
+
+    class OddError(Exception):
+        """Other than a built-in one, it can be weakly referenced."""
+
+    def write(changes: list[object]) -> None:
+        try:
+            raise KeyError(1)
+        except KeyError:
+            raise OddError  # noqa: B904 - the context is what is looked at
+
+    contexts: list[BaseException | None] = []
+
+    def run() -> weakref.ref[OddError]:
+        try:
+            crowd.writers.block(sync=True).run(write)
+        except OddError as error:
+            context = error.__context__
+            contexts.extend((context, context and context.__context__))
+            return weakref.ref(error)
+        raise AssertionError
+
+    first = Call(run_first)
+    assert crowd.inside.wait(PATIENCE)
+    other = crowd.queued(run)
+    gc.disable()
+    try:
+        crowd.go_on.set()
+        first.result()
+        error = other.result()
+        assert isinstance(error, weakref.ref)
+        assert error() is None
+    finally:
+        gc.enable()
+    assert isinstance(contexts[0], KeyError)
+    assert contexts[1] is None
+
+
 def test_a_commit_that_fails_fails_for_functions_too(crowd: Crowd) -> None:
     """Also for one that has raised: it may be what was rolled back that it complains of."""
     calls = [crowd.first(), crowd.function(1), crowd.function(2, error=ValueError("no"))]
@@ -225,7 +276,7 @@ def test_an_interrupt_under_the_function_of_another_takes_the_group_back(
 def test_an_interrupt_while_nobody_is_called_harms_nobody_that_waits(
     crowd: Crowd, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """They were not taken into the group yet."""
+    """They were not taken into the group yet, and what was done before is kept."""
     first, other = crowd.first(), crowd.function(1)
     real_lock = crowd.writers._lock
 
@@ -244,7 +295,7 @@ def test_an_interrupt_while_nobody_is_called_harms_nobody_that_waits(
     with pytest.raises(Interrupt):
         first.result()
     assert other.result() == (1, other.ident)
-    assert crowd.engine.stored == [1]
+    assert crowd.engine.stored == ["first", 1]
     assert crowd.is_free()
 
 
@@ -262,11 +313,11 @@ def test_who_was_interrupted_while_it_waited_is_not_relied_on(
 
     block = crowd.writers.block(sync=True)
 
-    def wait(self: Block[object], timeout: float = -1) -> None:
+    def wait(self: Block[object], is_over: Callable[[], bool], timeout: float = -1) -> None:
         if self is block:
             assert victim_may_leave.wait(PATIENCE)
             raise Interrupt
-        real_wait(self, timeout)
+        real_wait(self, is_over, timeout)
 
     monkeypatch.setattr(Block, "wait", wait)
     before = crowd.function(1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from itertools import count
 
 import pytest
@@ -68,9 +69,9 @@ def test_a_writer_waits_for_its_turn_without_limit(
     limits: list[float] = []
     wait = Block.wait
 
-    def noted(block: Block[object], timeout: float = -1) -> None:
+    def noted(block: Block[object], is_over: Callable[[], bool], timeout: float = -1) -> None:
         limits.append(timeout)
-        wait(block, timeout)
+        wait(block, is_over, timeout)
 
     monkeypatch.setattr(Block, "wait", noted)
     calls = [crowd.first(), crowd.next(1)]
@@ -291,13 +292,13 @@ def test_an_interrupt_while_waiting_for_the_turn_leaves_the_queue(crowd: Crowd) 
     first = crowd.first()
     block = crowd.writers.block(sync=True)
 
-    def interrupted(timeout: float = -1) -> None:
+    def interrupted() -> None:
         raise Interrupt
 
     type_of_block = type(block)
     real_wait = type_of_block.wait
-    type_of_block.wait = lambda self, timeout=-1: (  # type: ignore[method-assign]
-        interrupted() if self is block else real_wait(self, timeout)
+    type_of_block.wait = lambda self, is_over, timeout=-1: (  # type: ignore[method-assign]
+        interrupted() if self is block else real_wait(self, is_over, timeout)
     )
     try:
         with pytest.raises(Interrupt), block:
@@ -318,7 +319,7 @@ def test_an_interrupt_of_a_hold_holds_nothing(
     """It was waiting for those inside."""
     first = crowd.first()
 
-    def interrupted(self: object, timeout: float = -1) -> None:
+    def interrupted(self: object, is_over: object, timeout: float = -1) -> None:
         raise Interrupt
 
     with monkeypatch.context() as patch:
@@ -356,12 +357,12 @@ def test_an_interrupt_right_after_the_turn_was_given_hands_it_on(
     real_wait = type(crowd.writers.block(sync=True)).wait
     victims: list[object] = []
 
-    def wait(self: object, timeout: float = -1) -> None:
+    def wait(self: Block[list[object]], is_over: Callable[[], bool], timeout: float = -1) -> None:
         if not victims:
             victims.append(self)
-            real_wait(self, timeout)  # type: ignore[arg-type]
+            real_wait(self, is_over, timeout)
             raise Interrupt
-        real_wait(self, timeout)  # type: ignore[arg-type]
+        real_wait(self, is_over, timeout)
 
     monkeypatch.setattr("scanqueue.stores._block.Block.wait", wait)
     hold = crowd.writers.hold

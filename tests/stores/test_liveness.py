@@ -219,6 +219,27 @@ def test_a_queue_that_was_replaced_is_not_written(store: SQLiteStore, path: Path
         submit(store, "films")
 
 
+def test_without_a_sign_of_life_each_write_is_refused(
+    store: SQLiteStore, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However often is looked at it while it is there, and whoever else has missed it."""
+    submit(store, "music")
+    sign = path.with_name(f"{path.name}-owner-me")
+    sign.unlink()
+    sign.mkdir()  # so it cannot be made anew
+    monkeypatch.setattr(store, "_next_look", 0.0)  # as after a while
+    for _ in range(3):
+        assert waiting(store) == ["music"]
+        with pytest.raises(StoreError, match="Is a directory"):
+            submit(store, "films")
+    sign.rmdir()
+    submit(store, "films")
+    assert not _file_lock.is_free(str(sign))
+    sign.unlink()
+    submit(store, "books")  # it was there a moment ago
+    assert not sign.exists()
+
+
 @pytest.mark.usefixtures("_looks_always")
 def test_without_a_sign_of_life_nothing_is_written(
     store: SQLiteStore, path: Path, monkeypatch: pytest.MonkeyPatch

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from scanqueue import _sync
@@ -17,11 +18,14 @@ A = TypeVar("A")
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
+LOOK_AGAIN = 0.5
+"""Seconds after which who waits looks for itself: whoever was to wake it may be interrupted."""
+
 
 class Engine(Protocol[T_co]):
     """The transactions of a database: one at a time, called by one thread at a time.
 
-    After `begin`, `commit` or `undo` has raised a `StoreError`, nothing is open.
+    After `begin`, `keep`, `undo` or `commit` has raised a `StoreError`, nothing is open.
     """
 
     is_lost: bool
@@ -97,6 +101,9 @@ class Block(Generic[T]):
     def run(self, function: Callable[[T], A]) -> A:
         """Call a function with what the engine gives, here or on the thread of another block.
 
+        It is called for those who wait as if they called it, with two exceptions: what the handler
+        of a signal raises meanwhile, and a stack that is too deep, are those of the other thread.
+
         Args:
             function: What to call; it must not depend on its thread.
 
@@ -132,25 +139,35 @@ class Block(Generic[T]):
             self._lock = _sync.Lock()
             self._lock.acquire()
 
-    def wait(self, timeout: float = -1) -> None:
-        """Wait until `go_on`, at most so many seconds; -1: without limit."""
+    def wait(self, is_over: Callable[[], bool], timeout: float = -1) -> None:
+        """Wait until something is so; whoever makes it so calls `go_on`.
+
+        Args:
+            is_over: Whether it is.
+            timeout: Seconds to wait at most; -1: without limit.
+        """
         assert self._lock is not None
-        self._lock.acquire(timeout=timeout)
+        if timeout >= 0:
+            self._lock.acquire(timeout=timeout)
+            return
+        while not is_over():
+            self._lock.acquire(timeout=LOOK_AGAIN)
 
     def go_on(self) -> None:
-        """End its wait."""
+        """Have it look whether its wait is over."""
         assert self._lock is not None
-        self._lock.release()
+        with suppress(RuntimeError):  # it has looked for itself
+            self._lock.release()
 
 
 class Group(Generic[T]):
     """The blocks that share a transaction."""
 
-    guest: Block[T] | None = None
-    """The one whose function another one calls."""
     size = 0
     """How many have begun, whatever became of them."""
     failure: StoreError | None = None
+    is_settled = False
+    """Whether it is over, with or without a failure."""
 
     def __init__(self, *, sync: bool) -> None:
         self.sync = sync
@@ -165,3 +182,17 @@ def copy_of(failure: StoreError) -> StoreError:
     copy = type(failure)(*failure.args)
     copy.__cause__ = failure.__cause__
     return copy
+
+
+def without_context(error: Exception, handled: BaseException | None) -> Exception:
+    """Return an error of a function that was called for another thread.
+
+    Args:
+        error: What it raised.
+        handled: What the thread that called it was handling, which Python takes for its context.
+    """
+    last: BaseException = error
+    while last.__context__ is not None and last.__context__ is not handled:
+        last = last.__context__
+    last.__context__ = None
+    return error

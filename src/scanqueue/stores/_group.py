@@ -19,6 +19,7 @@ combining and the synchronization-parallelism tradeoff", SPAA 2010.)
 
 from __future__ import annotations
 
+import sys
 from collections import deque
 from contextlib import suppress
 from itertools import pairwise
@@ -26,7 +27,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 from scanqueue import _sync
 from scanqueue.errors import StoreBusyError, StoreError
-from scanqueue.stores._block import Block, Group, copy_of
+from scanqueue.stores._block import Block, Group, copy_of, without_context
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,9 +44,10 @@ GROUP_LIMIT = 64
 class Writers(Generic[T]):
     """Puts blocks in order, and into groups.
 
-    Thread-safety: any thread. `_lock` protects `_holder` and `_waiting`; it is held for moments,
-    never while something else is waited for. Whoever is the holder has the engine and `_group` to
-    itself. The turn is handed on, never up for grabs.
+    Thread-safety: any thread. `_lock` protects `_holder` and `_waiting`, and of each block
+    `successor` and `has_left`; it is held for moments, never while something else is waited for.
+    Whoever is the holder has the engine and `_group` to itself. The turn is handed on, never up for
+    grabs. Looks without the lock may miss one who comes at that moment; the next turn is its.
 
     Args:
         engine: The transactions.
@@ -136,28 +138,31 @@ class Writers(Generic[T]):
                 return found
             block.function = None
             given = self._begin(block)
+            try:
+                answer = function(given)
+            except BaseException as error:
+                self.leave(block, error)
+                raise
+            self.leave(block, None)
         except BaseException as error:
             self._retreat(block, error)
             raise
-        try:
-            answer = function(given)
-        except BaseException as error:
-            self.leave(block, error)
-            raise
-        self.leave(block, None)
         return answer
 
     def _raise_for(self, block: Block[T]) -> None:
         """Raise what the function of a block raised on another thread, if it did."""
-        assert block.group is not None
-        error, failure = block.error, block.group.failure
-        if failure is not None:
-            raise copy_of(failure) from error
-        if error is not None:
-            shown = self._engine.explain(error)
-            if shown is not error:
+        group, error, block.error = block.group, block.error, None
+        assert group is not None
+        shown = None if error is None else self._engine.explain(error)
+        try:
+            if group.failure is not None:
+                raise copy_of(group.failure) from error
+            if shown is not None and shown is not error:
                 raise shown from error
-            raise error
+            if error is not None:
+                raise error
+        finally:
+            del error, shown  # whose tracebacks know this frame: they would be freed late
 
     def leave(self, block: Block[T], error: BaseException | None) -> None:
         """End the block: keep what it did and wait for the commit, or take it back.
@@ -175,7 +180,7 @@ class Writers(Generic[T]):
             shown = self._engine.explain(error)
             waits = isinstance(error, Exception)  # an interrupt does not
             if self._retreat(block, error, waits=waits):
-                block.wait()
+                block.wait(lambda: group.is_settled)
             if waits and group.failure is not None:
                 raise copy_of(group.failure) from error
             if shown is not error:
@@ -186,7 +191,7 @@ class Writers(Generic[T]):
             group.members.append(block)
             self._run_others(group)
             if group.failure is None and self._hand_on(group, block):
-                block.wait()
+                block.wait(lambda: group.is_settled)
             else:
                 self._settle(group)
         except BaseException as failure:
@@ -198,43 +203,45 @@ class Writers(Generic[T]):
     def _run_others(self, group: Group[T]) -> None:
         """Call the functions of those who are next, as long as that is all they are."""
         waiting = self._waiting[group.sync]
+        guest: Block[T] | None = None
         try:
             while waiting and group.size < GROUP_LIMIT and group.failure is None:
                 with self._lock:
                     if not waiting or waiting[0].function is None:
                         return
-                    group.guest = waiting[0]
+                    guest = waiting[0]
+                    guest.group = group
                     waiting.popleft()
-                self._run_for(group.guest, group)
-                group.guest = None
+                self._run_for(guest, group)
+                guest = None
         except BaseException as interrupt:
-            self._engine.rollback()
+            if guest is None:
+                raise
+            self._engine.rollback()  # nobody knows how far it came
             group.failure = StoreError("a transaction was interrupted; nothing was changed")
             group.failure.__cause__ = interrupt
-            guest = group.guest
-            if guest is not None:
-                with self._lock, suppress(ValueError):
-                    waiting.remove(guest)
-                if guest not in (*group.members, *group.witnesses):
-                    group.witnesses.append(guest)
+            with self._lock, suppress(ValueError):
+                waiting.remove(guest)
+            if guest not in (*group.members, *group.witnesses):
+                group.witnesses.append(guest)
             raise
 
     def _run_for(self, guest: Block[T], group: Group[T]) -> None:
         """Call the function of a block that waits, in a block of the group."""
         assert guest.function is not None
-        guest.group = group
         group.size += 1
+        handled = sys.exc_info()[1]
         try:
             try:
                 guest.answer = guest.function(self._engine.enter(alone=False))
             except Exception as error:  # noqa: BLE001 - whatever it raises, it gets it back
-                guest.error = error
+                guest.error = without_context(error, handled)
                 self._engine.undo()
                 group.witnesses.append(guest)
             else:
                 self._engine.keep()
                 group.members.append(guest)
-        except StoreError as failure:
+        except StoreError as failure:  # all is lost, and not just what the guest did
             group.failure = failure
             group.witnesses.append(guest)
 
@@ -289,7 +296,7 @@ class Writers(Generic[T]):
                 self._arrivals += 1
                 block.arrival = self._arrivals
                 self._waiting[block.sync].append(block)
-            block.wait(timeout)
+            block.wait(lambda: self._is_called(block), timeout)
         finally:
             has_turn = self._holder is block
             if not has_turn:  # too late, or interrupted
@@ -300,6 +307,11 @@ class Writers(Generic[T]):
         if block.failure is not None:
             raise copy_of(block.failure)
         return has_turn
+
+    def _is_called(self, block: Block[T]) -> bool:
+        """Return whether a block has the turn, was sent away, or has been run by another one."""
+        is_done = block.group is not None and block.group.is_settled
+        return self._holder is block or block.failure is not None or is_done
 
     def _hand_on(self, group: Group[T], block: Block[T]) -> bool:
         """Hand the turn to a block that fits into the group, if one waits for it.
@@ -353,9 +365,12 @@ class Writers(Generic[T]):
             raise
         finally:
             self._group = None
-            if group.size > 1 or holder not in group.members:
-                self._release(group, holder)
-            self._pass_on()
+            group.is_settled = True
+            try:
+                if group.witnesses or group.members != [holder]:
+                    self._release(group, holder)
+            finally:
+                self._pass_on()
 
     def _release(self, group: Group[T], holder: Block[T] | None) -> None:
         """Have those who wait for a group go on: the first one, which wakes the next.

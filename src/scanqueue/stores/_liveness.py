@@ -64,8 +64,8 @@ class Liveness:
     def is_gone(self) -> bool:
         """Return whether the file was deleted or moved: others take its owner for dead then.
 
-        Without the lock, since it is asked at each use of the store: where it says so, `renew`
-        looks again. It also does once the sign was given up.
+        Without the lock, since it is asked all the time: where it says so, `renew` looks again.
+        After `give_up` it says so, and `renew` does nothing.
         """
         try:
             return identity(os.stat(self._file)) != self._identity

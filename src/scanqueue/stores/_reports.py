@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from collections import deque
 from logging import ERROR, WARNING, getLogger
+from typing import TYPE_CHECKING
 
 from scanqueue._logs import log
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 logger = getLogger(__name__)
 
@@ -18,26 +22,28 @@ class Reports:
 
     def __init__(self) -> None:
         self._unreadable: set[tuple[str, int]] = set()
-        self._news: deque[tuple[int, str, Exception, dict[str, object]]] = deque()
+        self._news: deque[Callable[[], None]] = deque()
 
     def note_unreadable(self, path: str, kind: str, number: int, error: Exception) -> None:
         """Keep in mind that a record cannot be read, once for each."""
-        if (kind, number) not in self._unreadable:
-            self._unreadable.add((kind, number))
-            data: dict[str, object] = {"path": path, "table": kind, "seq": number}
-            message = "a record cannot be read; it is passed over"
-            self._news.append((ERROR, message, error, data))
+        if (kind, number) in self._unreadable:
+            return
+        self._unreadable.add((kind, number))
+        message = "a record cannot be read; it is passed over"
+        self._news.append(
+            lambda: log(logger, ERROR, message, error, path=path, table=kind, seq=number)
+        )
 
     def note_short_log(self, path: str, error: Exception) -> None:
         """Keep in mind that the log of a database could not be made longer."""
         message = "the log could not be made longer; submissions take longer for it"
-        self._news.append((WARNING, message, error, {"path": path}))
+        self._news.append(lambda: log(logger, WARNING, message, error, path=path))
 
     def tell(self) -> None:
         """Log what is new; the caller is in no transaction."""
         while self._news:
             try:
-                level, message, error, data = self._news.popleft()
+                tell = self._news.popleft()
             except IndexError:  # pragma: no cover - another thread was first
                 return
-            log(logger, level, message, error, **data)
+            tell()

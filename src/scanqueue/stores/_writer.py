@@ -30,7 +30,7 @@ _TRIES = round(BUSY_TIMEOUT * 1000 / _PATIENCE)
 
 _LOG_PAGES = 1_024
 """Pages that the log may come to hold: at 1,000 SQLite moves them to the database."""
-_MANY_COMMITS = 16
+_MANY_TRANSACTIONS = 16
 """After so many on one connection, a longer log is worth a megabyte that is written once."""
 
 
@@ -55,10 +55,10 @@ def _lengthen_log(connection: sqlite3.Connection) -> None:
     rolled back, to be written over; and where it may keep few pages in memory, it does write.
 
     Raises:
-        sqlite3.Error: There is no room for it, say.
+        sqlite3.Error: Another process writes just now, or there is no room for it.
     """
     (cache_size,) = connection.execute("PRAGMA cache_size").fetchone()
-    _begin(connection)
+    connection.execute("BEGIN IMMEDIATE")
     try:
         connection.execute("PRAGMA cache_size = 16")
         connection.execute("UPDATE queue SET slots = zeroblob(?)", (_LOG_PAGES * PAGE_SIZE,))
@@ -125,7 +125,7 @@ class Writer:
             if is_new:
                 connection.execute(f"PRAGMA busy_timeout = {_PATIENCE}")
             self._begun += 1
-            if self._begun == _MANY_COMMITS and self._full:
+            if self._begun == _MANY_TRANSACTIONS and self._full:
                 self._see_to_log(connection)
             _begin(connection)
             if is_new:
@@ -144,6 +144,9 @@ class Writer:
             try:
                 _lengthen_log(connection)
             except sqlite3.Error as error:
+                if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY:
+                    self._begun -= 1  # another process writes: next time
+                    return
                 self._reports.note_short_log(self._file.path, explain(error, self._file.path))
 
     def _load(self, connection: sqlite3.Connection) -> QueueState:

@@ -7,10 +7,10 @@ import weakref
 from collections.abc import Callable, Collection
 from contextlib import AbstractContextManager, suppress
 from logging import ERROR, Logger, getLogger
-from time import monotonic
 from typing import Final, Literal
 
 from scanqueue import _forks, _sync
+from scanqueue._clock import SystemClock
 from scanqueue._logs import log
 from scanqueue._validate import wrong_type, wrong_value
 from scanqueue.errors import StoreError
@@ -29,6 +29,9 @@ from scanqueue.stores._writer import Writer
 __all__ = ["SQLiteStore"]
 
 logger: Logger = getLogger(__name__)
+
+_clock: Final = SystemClock()
+"""Not that of the service: files are looked at in real time, whatever a fake clock says."""
 
 _FORK_PATIENCE = 1.0
 """Seconds that a fork waits for transactions of other threads."""
@@ -202,10 +205,9 @@ class SQLiteStore:
 
     def _renew_sign(self) -> None:
         """Put the sign of life back if somebody has deleted it; looked at now and then."""
-        now = monotonic()
+        now = _clock.monotonic()
         if now < self._next_look:
             return
-        self._next_look = now + _LOOK_INTERVAL
         sign = self._liveness
         if self._is_open and sign is not None and sign.is_gone():
             self._file.check_identity()  # if that is gone, too, it is what there is to say
@@ -217,6 +219,7 @@ class SQLiteStore:
             if was_gone:
                 message = "the owner file of this process was deleted; it was made again"
                 log(logger, ERROR, message, path=self._file.path)
+        self._next_look = now + _LOOK_INTERVAL
 
     def dead_owners(self, owners: Collection[OwnerId]) -> Collection[OwnerId]:
         """Return those of the owners whose process is dead for sure.

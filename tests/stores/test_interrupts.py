@@ -1,0 +1,138 @@
+"""One thread is interrupted, wherever Python can do that; all others go on, and hear the truth."""
+
+from __future__ import annotations
+
+import dis
+import sys
+import threading
+from functools import cache, partial
+from types import CodeType, FrameType
+from typing import TYPE_CHECKING
+
+import pytest
+
+from scanqueue.errors import StoreError
+from scanqueue.stores import _block, _group
+from tests.stores.crowd import Crowd, Interrupt
+from tests.stores.tools import PATIENCE, Call
+
+if TYPE_CHECKING:
+    from _typeshed import TraceFunction
+
+FILES = {_block.__file__, _group.__file__}
+
+OPEN = {"__exit__", "leave"}
+"""The first instruction of these: a `with` block of which nobody hears that it has ended."""
+
+
+@cache
+def operations(code: CodeType) -> dict[int, str]:
+    """Return the operation at each place of a function."""
+    return {one.offset: one.opname for one in dis.get_instructions(code)}
+
+
+class Interrupter:
+    """Interrupts its thread at the n-th place where Python looks for signals.
+
+    Those are the begin of each function, each jump back, and each return of a call.
+
+    Args:
+        number: The n, from 1.
+    """
+
+    def __init__(self, number: int) -> None:
+        self._left = number
+        self._called: FrameType | None = None
+        self.place: tuple[str, int, str] | None = None
+        """Where it came: function, line and operation."""
+
+    def begin(self) -> None:
+        """Look into the functions of the group commit from now on."""
+        sys.settrace(self._enter)
+
+    def _enter(self, frame: FrameType, event: str, arg: object) -> TraceFunction | None:
+        self._called = None
+        if frame.f_code.co_filename not in FILES:
+            return None
+        frame.f_trace_opcodes, frame.f_trace_lines = True, False
+        return self._look
+
+    def _look(self, frame: FrameType, event: str, arg: object) -> TraceFunction | None:
+        if event == "opcode":
+            operation = operations(frame.f_code)[frame.f_lasti]
+            was_called, self._called = self._called is frame, None
+            if operation.startswith("CALL"):
+                self._called = frame
+            is_open = operation == "RESUME" and frame.f_code.co_name in OPEN
+            if (was_called or operation in {"RESUME", "JUMP_BACKWARD"}) and not is_open:
+                self._left -= 1
+                if not self._left:
+                    self.place = frame.f_code.co_name, frame.f_lineno, operation
+                    sys.settrace(None)
+                    raise Interrupt
+        return self._look
+
+
+def meet(interrupter: Interrupter, victim: str, others: str) -> None:
+    """Have a block and some functions meet, and see what each of them heard.
+
+    Args:
+        interrupter: What interrupts one of them.
+        victim: Which one.
+        others: The functions, a letter each, behind the block "0".
+    """
+    crowd = Crowd()
+    inside, go_on = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with crowd.writers.block(sync=True) as changes:
+            inside.set()
+            assert go_on.wait(PATIENCE)
+            changes.append("0")
+            if victim == "0":
+                interrupter.begin()
+
+    def run(name: str) -> None:
+        if victim == name:
+            interrupter.begin()
+        crowd.writers.block(sync=True).run(lambda changes: changes.append(name))
+
+    calls = {"0": Call(hold)}
+    assert inside.wait(PATIENCE)
+    for name in others:
+        waiting = crowd.waiting()
+        calls[name] = Call(partial(run, name))
+        while calls[name].is_alive() and crowd.waiting() == waiting:
+            pass
+    go_on.set()
+    for name, call in calls.items():
+        place = f"{name}, after an interrupt of {victim} at {interrupter.place}"
+        call.join(PATIENCE)
+        assert not call.is_alive(), f"{place}: it hangs"
+        if call.error is None:
+            assert name in crowd.engine.stored, f"{place}: it was lost"
+        elif isinstance(call.error, StoreError):
+            assert name not in crowd.engine.stored, f"{place}: it was stored"
+        else:
+            assert isinstance(call.error, Interrupt), f"{place}: {call.error!r}"
+            assert name == victim, place
+    assert len(set(crowd.engine.stored)) == len(crowd.engine.stored)
+    assert crowd.is_free(), f"the turn was lost by an interrupt of {victim} at {interrupter.place}"
+
+
+@pytest.mark.parametrize(
+    ("victim", "others"), [("0", "a"), ("0", "ab"), ("a", "abc"), ("b", "abc"), ("c", "abc")]
+)
+def test_an_interrupt_harms_only_whom_it_hits(
+    monkeypatch: pytest.MonkeyPatch, victim: str, others: str
+) -> None:
+    """The others go on, at the latest when they look for themselves."""
+    monkeypatch.setattr(_block, "LOOK_AGAIN", 0.02)
+    number = 1
+    while True:
+        interrupter = Interrupter(number)
+        meet(interrupter, victim, others)
+        if interrupter.place is None:
+            break
+        number += 1
+    assert number > 5
