@@ -144,7 +144,7 @@ class TestData:
                 ),
                 (
                     QueueFullError(50),
-                    "the queue is full: 50 tasks are pending; try again later",
+                    "the queue is full: it takes 50 pending tasks; try again later",
                 ),
                 (QueueClosedError("the queue was shut down"), "the queue was shut down"),
                 (StoreFullError("no space left"), "no space left"),

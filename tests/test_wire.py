@@ -499,7 +499,7 @@ PROBLEMS = [
             "type": "urn:scanqueue:queue-full",
             "title": "Queue is full",
             "status": 429,
-            "detail": "the queue is full: 50 tasks are pending; try again later",
+            "detail": "the queue is full: it takes 50 pending tasks; try again later",
             "max_pending": 50,
         },
         id="full",

@@ -102,7 +102,7 @@ class QueueFullError(ScanQueueError):
         self.max_pending = max_pending
 
     def __str__(self) -> str:
-        return f"the queue is full: {self.max_pending} tasks are pending; try again later"
+        return f"the queue is full: it takes {self.max_pending} pending tasks; try again later"
 
 
 class QueueClosedError(ScanQueueError):

@@ -220,6 +220,7 @@ class Writers(Generic[T]):
             self._engine.rollback()  # nobody knows how far it came
             group.failure = StoreError("a transaction was interrupted; nothing was changed")
             group.failure.__cause__ = interrupt
+            guest.group = group
             with self._lock, suppress(ValueError):
                 waiting.remove(guest)
             if guest not in (*group.members, *group.witnesses):

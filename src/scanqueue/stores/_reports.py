@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
 logger = getLogger(__name__)
 
+_UNREADABLE = "a record cannot be read; it is passed over"
+_SHORT_LOG = "the log could not be made longer; submissions take longer for it"
+
 
 class Reports:
     """What is to be logged outside of all transactions.
@@ -29,15 +32,13 @@ class Reports:
         if (kind, number) in self._unreadable:
             return
         self._unreadable.add((kind, number))
-        message = "a record cannot be read; it is passed over"
         self._news.append(
-            lambda: log(logger, ERROR, message, error, path=path, table=kind, seq=number)
+            lambda: log(logger, ERROR, _UNREADABLE, error, path=path, table=kind, seq=number)
         )
 
     def note_short_log(self, path: str, error: Exception) -> None:
         """Keep in mind that the log of a database could not be made longer."""
-        message = "the log could not be made longer; submissions take longer for it"
-        self._news.append(lambda: log(logger, WARNING, message, error, path=path))
+        self._news.append(lambda: log(logger, WARNING, _SHORT_LOG, error, path=path))
 
     def tell(self) -> None:
         """Log what is new; the caller is in no transaction."""
