@@ -48,9 +48,6 @@ PATIENCE = 40.0
 CHECKPOINT = 12
 """Pages of the log after which SQLite moves them into the database: often, as in a long run."""
 
-LOG_PAGES = 24
-"""How long the log is made when a connection has written often: more than it needs, but little."""
-
 LOGS = ("-wal", "-shm", "-journal")
 
 
@@ -250,7 +247,7 @@ def run(file: Path, log: Path, durability: str) -> None:
 
     with (
         mock.patch.object(_sqlite_file.DatabaseFile, "connect", connect_and_set),
-        mock.patch.object(_writer, "_LOG_PAGES", LOG_PAGES),
+        mock.patch.object(_writer, "_LAZY_LOG_PAGES", CHECKPOINT),
         mock.patch.object(_sqlite_file, "uuid4", side_effect=names()),
         mock.patch.object(_core, "uuid4", side_effect=names()),
     ):

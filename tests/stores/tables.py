@@ -12,11 +12,10 @@ import attrs
 from scanqueue.models import LibraryId
 from scanqueue.protocols import TaskTable
 from scanqueue.records import Counts, Slot, TaskRecord
-from scanqueue.stores._reports import Reports
 from scanqueue.stores._sqlite_rows import to_text
 from scanqueue.stores._sqlite_schema import upgrade
 from scanqueue.stores._sqlite_state import load
-from scanqueue.stores._sqlite_table import SQLiteTable
+from scanqueue.stores._sqlite_table import SQLiteTable, Unreadable
 
 
 def table_in_memory(revision: int) -> SQLiteTable:
@@ -26,7 +25,7 @@ def table_in_memory(revision: int) -> SQLiteTable:
     upgrade(connection, "memory")
     connection.execute("INSERT INTO queue (one, revision) VALUES (1, ?)", (revision,))
     connection.execute("BEGIN")
-    return SQLiteTable(connection, "memory", Reports(), load(connection, "memory"))
+    return SQLiteTable(connection, "memory", Unreadable(), load(connection, "memory"))
 
 
 def values_of(task: TaskRecord) -> tuple[object, ...]:

@@ -9,8 +9,8 @@ import pytest
 
 from scanqueue.errors import StoreError
 from scanqueue.stores._readers import Readers, Reading
-from scanqueue.stores._reports import Reports
 from scanqueue.stores._sqlite_file import DatabaseFile
+from scanqueue.stores._sqlite_table import Unreadable
 
 
 class FakeConnection:
@@ -51,7 +51,7 @@ class FakeFile:
 
 def readers_of(*connections: FakeConnection) -> Readers:
     """Return readers who get these connections, one after another."""
-    return Readers(cast("DatabaseFile", FakeFile(*connections)), Reports())
+    return Readers(cast("DatabaseFile", FakeFile(*connections)), Unreadable())
 
 
 def is_quiet(readers: Readers) -> bool:

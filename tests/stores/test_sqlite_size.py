@@ -20,7 +20,7 @@ QUERIES = {
     for name in (
         *("GET", "PENDING_OF", "SLOT_OF", "FIRST_CLAIMABLE", "OLDEST_PENDING", "PENDING"),
         *("ENDED", "ENDED_OF", "CHANGED", "LATEST_END", "EXPIRED", "COUNT_EXPIRED"),
-        *("HAS_PENDING", "HAS_SLOT"),
+        "HAS",
     )
 }
 
@@ -30,11 +30,13 @@ def test_no_query_scans_or_sorts(name: str) -> None:
     """By SQLite's own plan."""
     query = QUERIES[name]
     connection = table_in_memory(0)._connection
-    values = (0,) * query.count("?")
+    values = (0,) * (1 if "?1" in query else query.count("?"))
     plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {query}", values)]
     connection.close()
-    assert plan
+    assert any("INDEX" in step for step in plan)
     for step in plan:
+        if step == "SCAN CONSTANT ROW" or step.startswith("SCALAR SUBQUERY"):
+            continue
         assert "TEMP B-TREE" not in step
         assert "INDEX" in step or "CORRELATED" in step
         # To go along an index of what is asked for is to read the answer.

@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING
 
 from scanqueue import _sync
 from scanqueue.stores._sqlite_errors import explain
-from scanqueue.stores._sqlite_table import SQLiteView
+from scanqueue.stores._sqlite_table import SQLiteView, Unreadable
 
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from scanqueue.stores._reports import Reports
     from scanqueue.stores._sqlite_file import DatabaseFile
 
 _IDLE_LIMIT = 8
@@ -27,12 +26,12 @@ class Readers:
 
     Args:
         file: The database.
-        reports: What is to be logged.
+        reported: The records that are known to be unreadable.
     """
 
-    def __init__(self, file: DatabaseFile, reports: Reports) -> None:
+    def __init__(self, file: DatabaseFile, reported: Unreadable) -> None:
         self.file = file
-        self.reports = reports
+        self.reported = reported
         self._condition = _sync.Condition(_sync.Lock())
         self._idle: list[sqlite3.Connection] = []
         self._active = 0
@@ -150,7 +149,7 @@ class Reading:
         except sqlite3.Error as error:
             self._end()
             raise explain(error, file.path) from error
-        return SQLiteView(connection, file.path, readers.reports)
+        return SQLiteView(connection, file.path, readers.reported)
 
     def __exit__(
         self,
@@ -160,7 +159,7 @@ class Reading:
     ) -> None:
         self._end()
         if self._tells:
-            self._readers.reports.tell()
+            self._readers.reported.tell()
         if isinstance(error, sqlite3.Error):
             raise explain(error, self._readers.file.path) from error
 

@@ -141,13 +141,6 @@ class DatabaseFile:
             )
             raise StoreError(message)
 
-    def has_log_of(self, pages: int) -> bool:
-        """Return whether the log is so long, used or not; also if it cannot be told."""
-        try:
-            return os.path.getsize(self.path + "-wal") >= pages * PAGE_SIZE
-        except OSError:
-            return True
-
     def _refuse_unusable(self) -> None:
         found = os.stat(self.path)
         if stat.S_ISDIR(found.st_mode):

@@ -8,12 +8,15 @@ question is answered from an index.
 from __future__ import annotations
 
 import sqlite3
+from collections import deque
 from contextlib import closing
 from functools import lru_cache
+from logging import ERROR, getLogger
 from typing import TYPE_CHECKING
 
 import attrs
 
+from scanqueue._logs import log
 from scanqueue.models import TaskPriority, TaskStatus
 from scanqueue.stores._sqlite_rows import (
     CHANGING_COLUMNS,
@@ -35,11 +38,12 @@ if TYPE_CHECKING:
 
     from scanqueue.models import LibraryId
     from scanqueue.records import Counts, Slot, TaskRecord
-    from scanqueue.stores._reports import Reports
     from scanqueue.stores._sqlite_rows import Row
     from scanqueue.stores._sqlite_state import QueueState
 
     T = TypeVar("T")
+
+logger = getLogger(__name__)
 
 _ALL_COLUMNS = (*FIXED_COLUMNS, *CHANGING_COLUMNS)
 _COLUMNS = ", ".join(_ALL_COLUMNS)
@@ -51,8 +55,11 @@ def _select(what: str) -> str:
 
 GET = _select(f"id = ? AND status <> '{UNREADABLE}'")
 PENDING_OF = _select("library_id = ? AND status = 'pending'")
-HAS_PENDING = "SELECT seq FROM tasks WHERE library_id = ? AND status = 'pending'"
-HAS_SLOT = "SELECT seq FROM slots WHERE library_id = ?"
+HAS = (
+    "SELECT (SELECT seq FROM tasks WHERE library_id = ?1 AND status = 'pending'),"
+    " (SELECT seq FROM slots WHERE library_id = ?1)"
+)
+"""Whether a library has a pending task, and a slot that is held."""
 SLOTS = "SELECT seq, library_id, task_id, attempt, owner FROM slots ORDER BY seq"
 SLOT_OF = "SELECT seq, library_id, task_id, attempt, owner FROM slots WHERE library_id = ?"
 FIRST_CLAIMABLE = _select(
@@ -101,28 +108,56 @@ def _update(*columns: str) -> str:
     return f"UPDATE tasks SET {assignments} = ? WHERE id = ? AND revision = ?"  # noqa: S608 - columns
 
 
+class Unreadable:
+    """The records that cannot be read: each is logged once, and outside of all transactions.
+
+    A handler of the host is code of the host: it may take its time, or ask the queue something.
+    """
+
+    def __init__(self) -> None:
+        self._known: set[tuple[str, int]] = set()
+        self._news: deque[tuple[Exception, dict[str, object]]] = deque()
+
+    def note(self, path: str, kind: str, number: int, error: Exception) -> None:
+        """Keep a record in mind."""
+        if (kind, number) not in self._known:
+            self._known.add((kind, number))
+            self._news.append((error, {"path": path, "table": kind, "seq": number}))
+
+    def tell(self) -> None:
+        """Log what is new; the caller is in no transaction."""
+        while self._news:
+            try:
+                error, data = self._news.popleft()
+            except IndexError:  # pragma: no cover - another thread was first
+                return
+            log(logger, ERROR, "a record cannot be read; it is passed over", error, **data)
+
+
 class SQLiteView:
     """A `TaskView` of a database, inside one transaction.
 
     Args:
         connection: Where the transaction is.
         path: The file, for errors.
-        reports: Where to tell of records that cannot be read.
+        reported: The records that are known to be unreadable.
     """
 
-    __slots__ = ("_connection", "_path", "_reports", "_state")
+    __slots__ = ("_connection", "_free_library", "_path", "_reported", "_state")
 
     def __init__(
         self,
         connection: sqlite3.Connection,
         path: str,
-        reports: Reports,
+        reported: Unreadable,
         state: QueueState | None = None,
     ) -> None:
         self._connection = connection
         self._path = path
-        self._reports = reports
+        self._reported = reported
         self._state = state
+        self._free_library: LibraryId | None = None
+        """One that is known to have no slot."""
 
     @property
     def state(self) -> QueueState:
@@ -154,12 +189,17 @@ class SQLiteView:
         return self._record(GET, (task_id.bytes,))
 
     def pending_of(self, library_id: LibraryId) -> TaskRecord | None:
-        return (
-            self._record(PENDING_OF, (library_id,)) if self._has(HAS_PENDING, library_id) else None
-        )
+        # Mostly there is none. With all columns it takes long to say so; and who asks for this
+        # asks for the slot next.
+        query = self._connection.execute(HAS, (library_id,))
+        pending, slot = query.fetchone()
+        self._free_library = library_id if slot is None else None
+        return None if pending is None else self._record(PENDING_OF, (library_id,))
 
     def slot_of(self, library_id: LibraryId) -> Slot | None:
-        slots = self._slots(SLOT_OF, (library_id,)) if self._has(HAS_SLOT, library_id) else None
+        if library_id == self._free_library:
+            return None
+        slots = self._slots(SLOT_OF, (library_id,))
         return slots[0] if slots else None
 
     def slots(self) -> list[Slot]:
@@ -192,10 +232,6 @@ class SQLiteView:
 
     def changed(self, after: int, limit: int | None) -> list[TaskRecord]:
         return self._records(CHANGED, (after,), limit)
-
-    def _has(self, query: str, library_id: LibraryId) -> bool:
-        """Return whether there is one. Mostly there is none; with all columns that takes longer."""
-        return self._connection.execute(query, (library_id,)).fetchone() is not None
 
     def _record(self, query: str, values: Row) -> TaskRecord | None:
         found = self._records(query, values, 1)
@@ -233,7 +269,7 @@ class SQLiteView:
         return found
 
     def _report(self, kind: str, number: int, error: Exception) -> None:
-        self._reports.note_unreadable(self._path, kind, number, error)
+        self._reported.note(self._path, kind, number, error)
 
     def _set_aside(self, kind: str, number: int) -> None:
         """Do nothing: a view cannot write."""
@@ -245,7 +281,7 @@ class SQLiteTable(SQLiteView):
     Args:
         connection: Where the transaction is.
         path: The file, for errors.
-        reports: Where to tell of records that cannot be read.
+        reported: The records that are known to be unreadable.
         state: The queue as a whole; whoever commits saves it.
     """
 
@@ -300,6 +336,7 @@ class SQLiteTable(SQLiteView):
 
     def take_slot(self, slot: Slot) -> None:
         values = (slot.library_id, slot.task_id.bytes, slot.attempt, slot.owner)
+        self._free_library = None
         try:
             self._connection.execute(_TAKE_SLOT, values)
         except sqlite3.IntegrityError as error:

@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING
 
 from scanqueue.errors import StoreError
 from scanqueue.stores._sqlite_errors import explain
-from scanqueue.stores._sqlite_file import BUSY_TIMEOUT, PAGE_SIZE
+from scanqueue.stores._sqlite_file import BUSY_TIMEOUT
 from scanqueue.stores._sqlite_state import load
-from scanqueue.stores._sqlite_table import SQLiteTable
+from scanqueue.stores._sqlite_table import SQLiteTable, Unreadable
 
 if TYPE_CHECKING:
-    from scanqueue.stores._reports import Reports
     from scanqueue.stores._sqlite_file import DatabaseFile
     from scanqueue.stores._sqlite_state import QueueState
 
@@ -28,10 +27,10 @@ asks again. If it may wait for longer it asks every 100 ms, and never meets the 
 transactions of a process that writes all the time."""
 _TRIES = round(BUSY_TIMEOUT * 1000 / _PATIENCE)
 
-_LOG_PAGES = 1_024
-"""Pages that the log may come to hold: at 1,000 SQLite moves them to the database."""
-_MANY_TRANSACTIONS = 16
-"""After so many on one connection, a longer log is worth a megabyte that is written once."""
+_LAZY_LOG_PAGES = 4_000
+"""Pages of the log at which SQLite moves them to the database, where only that waits for the disk.
+Where each commit does it is SQLite's own 1,000: the log is to come round soon, since what is
+written over is flushed up to twice as fast as what is added to the end of a file."""
 
 
 def _begin(connection: sqlite3.Connection) -> None:
@@ -46,28 +45,6 @@ def _begin(connection: sqlite3.Connection) -> None:
     connection.execute("BEGIN IMMEDIATE")
 
 
-def _lengthen_log(connection: sqlite3.Connection) -> None:
-    """Make the log as long as it may become, if there is room; the queue stays as it is.
-
-    A flush of what was written over has only that to bring to disk. One of what was added to the
-    end of a file also brings its new length, and that takes up to twice as long. SQLite has no way
-    to ask for a longer log, but what a transaction writes there stays in the file when it is
-    rolled back, to be written over; and where it may keep few pages in memory, it does write.
-
-    Raises:
-        sqlite3.Error: Another process writes just now, or there is no room for it.
-    """
-    (cache_size,) = connection.execute("PRAGMA cache_size").fetchone()
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        connection.execute("PRAGMA cache_size = 16")
-        connection.execute("UPDATE queue SET slots = zeroblob(?)", (_LOG_PAGES * PAGE_SIZE,))
-    finally:
-        if connection.in_transaction:  # a disk that is full ends it
-            connection.execute("ROLLBACK")
-        connection.execute(f"PRAGMA cache_size = {cache_size}")
-
-
 class Writer:
     """Begins and ends what writes to a database. Opens its connection when it needs one.
 
@@ -76,20 +53,18 @@ class Writer:
     Args:
         file: The database.
         full: Whether a commit may be asked to reach the disk.
-        reports: What is to be logged.
+        reported: The records that are known to be unreadable.
     """
 
-    def __init__(self, file: DatabaseFile, reports: Reports, *, full: bool) -> None:
+    def __init__(self, file: DatabaseFile, reported: Unreadable, *, full: bool) -> None:
         self._file = file
         self._full = full
-        self._reports = reports
+        self._reported = reported
         self.first_revision = 0
         """Below what it makes next. What was published, but not flushed, is gone after a power cut,
         though somebody may have seen its revision; another change must not have the same."""
         self._connection: sqlite3.Connection | None = None
         self._synchronous = ""
-        self._begun = 0
-        """How many transactions were begun on the connection."""
         self._others: object = None
         """What SQLite changes when another connection writes."""
         self._saved: QueueState | None = None
@@ -117,16 +92,14 @@ class Writer:
                 self._file.check_identity()  # later, the commit sees to that
                 self._connection = connection = self._file.connect()
                 self._synchronous = ""
-                self._begun = 0
             synchronous = "FULL" if sync and self._full else "NORMAL"
             if synchronous != self._synchronous:
                 connection.execute(f"PRAGMA synchronous = {synchronous}")
                 self._synchronous = synchronous
             if is_new:
                 connection.execute(f"PRAGMA busy_timeout = {_PATIENCE}")
-            self._begun += 1
-            if self._begun == _MANY_TRANSACTIONS and self._full:
-                self._see_to_log(connection)
+                if not self._full:
+                    connection.execute(f"PRAGMA wal_autocheckpoint = {_LAZY_LOG_PAGES}")
             _begin(connection)
             if is_new:
                 connection.execute(_WRITE_NOTHING)
@@ -138,16 +111,6 @@ class Writer:
         except StoreError:
             self.rollback()
             raise
-
-    def _see_to_log(self, connection: sqlite3.Connection) -> None:
-        if not self._file.has_log_of(_LOG_PAGES):
-            try:
-                _lengthen_log(connection)
-            except sqlite3.Error as error:
-                if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY:
-                    self._begun -= 1  # another process writes: next time
-                    return
-                self._reports.note_short_log(self._file.path, explain(error, self._file.path))
 
     def _load(self, connection: sqlite3.Connection) -> QueueState:
         """Return the queue as a whole, from the last time where nobody else has written since."""
@@ -176,7 +139,7 @@ class Writer:
                 raise explain(error, self._file.path) from error
             self._is_marked = True
         self._table = SQLiteTable(
-            self._connection, self._file.path, self._reports, self._kept.copy()
+            self._connection, self._file.path, self._reported, self._kept.copy()
         )
         return self._table
 
@@ -260,7 +223,7 @@ class Writer:
 
     def tell(self) -> None:
         """Log what was found; the caller has no turn."""
-        self._reports.tell()
+        self._reported.tell()
 
     def explain(self, error: BaseException) -> BaseException:
         """Return what a caller is to see in the place of an error of SQLite."""

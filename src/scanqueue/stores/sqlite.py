@@ -20,10 +20,9 @@ from scanqueue.stores import _file_lock
 from scanqueue.stores._group import Writers
 from scanqueue.stores._liveness import Liveness
 from scanqueue.stores._readers import Readers, Reading
-from scanqueue.stores._reports import Reports
 from scanqueue.stores._sqlite_errors import explain
 from scanqueue.stores._sqlite_file import DatabaseFile
-from scanqueue.stores._sqlite_table import SQLiteTable
+from scanqueue.stores._sqlite_table import SQLiteTable, Unreadable
 from scanqueue.stores._writer import Writer
 
 __all__ = ["SQLiteStore"]
@@ -104,11 +103,11 @@ class SQLiteStore:
         return f"SQLiteStore({self.path!r}, durability={self.durability!r})"
 
     def _begin(self) -> None:
-        reports = Reports()
+        reported = Unreadable()
         self._file = DatabaseFile(self.path)
-        self._writer = Writer(self._file, reports, full=self.durability == "full")
+        self._writer = Writer(self._file, reported, full=self.durability == "full")
         self._writers: Writers[SQLiteTable] = Writers(self._writer)
-        self._readers = Readers(self._file, reports)
+        self._readers = Readers(self._file, reported)
         self._liveness: Liveness | None = None
         self._opening = _sync.Lock()
         """Held while the sign of life is made: a child forked then would keep its lock."""
