@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from functools import partial
 
+from scanqueue.stores._block import Block
 from scanqueue.stores._group import Writers
 from tests.simulation.scene import Scene
 
@@ -101,26 +102,26 @@ class Clients:
 
     def write(self, number: int) -> None:
         """Write in a block."""
-        with self._writers.block(sync=number != 1) as block:
+        with Block(self._writers, sync=number != 1) as block:
             self._append(number, block)
         assert number in self.ledger.stored, "it left before the commit"
 
     def write_by_function(self, number: int) -> None:
         """Write by a function, which another one may call."""
-        block = self._writers.block(sync=True)
+        block = Block(self._writers, sync=True)
         assert block.run(partial(self._append, number)) == number
         assert number in self.ledger.stored, "it left before the commit"
 
     def fail(self) -> None:
         """Raise inside a block."""
-        with suppress(LookupError), self._writers.block(sync=True) as block:
+        with suppress(LookupError), Block(self._writers, sync=True) as block:
             self._fail(block)
         assert "failed" not in self.ledger.stored
 
     def fail_by_function(self) -> None:
         """Raise inside a function."""
         with suppress(LookupError):
-            self._writers.block(sync=True).run(self._fail)
+            Block(self._writers, sync=True).run(self._fail)
         assert "failed" not in self.ledger.stored
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from itertools import count
 
 from scanqueue.errors import StoreError
+from scanqueue.stores._block import Block
 from scanqueue.stores._group import Writers
 from tests.stores.tools import PATIENCE, Call
 
@@ -108,7 +109,7 @@ class Crowd:
         """Enter a block, and stay until `go_on`."""
 
         def work() -> None:
-            with self.writers.block(sync=sync) as changes:
+            with Block(self.writers, sync=sync) as changes:
                 changes.append("first")
                 self.inside.set()
                 assert self.go_on.wait(PATIENCE)
@@ -123,7 +124,7 @@ class Crowd:
         """Queue up for a block; return when that is so."""
 
         def work() -> None:
-            with self.writers.block(sync=sync) as changes:
+            with Block(self.writers, sync=sync) as changes:
                 changes.append(name)
                 if error is not None:
                     raise error
@@ -147,7 +148,7 @@ class Crowd:
                 raise error
             return name, threading.get_ident()
 
-        return self.queued(lambda: self.writers.block(sync=sync).run(write))
+        return self.queued(lambda: Block(self.writers, sync=sync).run(write))
 
     def queued(self, work: Callable[[], object]) -> Call:
         """Make a call that queues up; return when that is so."""

@@ -24,7 +24,7 @@ def test_one_alone_calls_its_function_itself(crowd: Crowd) -> None:
         changes.append(1)
         return threading.get_ident()
 
-    assert crowd.writers.block(sync=True).run(write) == threading.get_ident()
+    assert Block(crowd.writers, sync=True).run(write) == threading.get_ident()
     assert crowd.engine.calls == ["begin", "enter", "keep", "commit"]
     assert crowd.engine.stored == [1]
     assert crowd.is_free()
@@ -104,7 +104,7 @@ def test_what_a_function_raises_is_its_own(crowd: Crowd, lone: bool) -> None:
         raise error
 
     def run() -> object:
-        return crowd.writers.block(sync=True).run(write)
+        return Block(crowd.writers, sync=True).run(write)
 
     failing = Call(run) if lone else crowd.queued(run)
     others = [] if lone else [crowd.function(1)]
@@ -137,7 +137,7 @@ def test_what_a_function_raises_knows_nothing_of_who_called_it(crowd: Crowd) -> 
         try:
             raise LookupError("of another request")
         except LookupError:
-            with crowd.writers.block(sync=True) as changes:
+            with Block(crowd.writers, sync=True) as changes:
                 changes.append("first")
                 crowd.inside.set()
                 assert crowd.go_on.wait(PATIENCE)
@@ -155,7 +155,7 @@ def test_what_a_function_raises_knows_nothing_of_who_called_it(crowd: Crowd) -> 
 
     def run() -> weakref.ref[OddError]:
         try:
-            crowd.writers.block(sync=True).run(write)
+            Block(crowd.writers, sync=True).run(write)
         except OddError as error:
             context = error.__context__
             contexts.extend((context, context and context.__context__))
@@ -311,7 +311,7 @@ def test_who_was_interrupted_while_it_waited_is_not_relied_on(
     def write(changes: list[object]) -> None:
         changes.append("victim")
 
-    block = crowd.writers.block(sync=True)
+    block = Block(crowd.writers, sync=True)
 
     def wait(self: Block[object], is_over: Callable[[], bool], timeout: float = -1) -> None:
         if self is block:

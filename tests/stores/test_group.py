@@ -17,9 +17,9 @@ from tests.stores.tools import PATIENCE, Call
 
 def test_one_alone_has_a_transaction_of_its_own(crowd: Crowd) -> None:
     """Without a mark: what there is to undo is all of it."""
-    with crowd.writers.block(sync=True) as changes:
+    with Block(crowd.writers, sync=True) as changes:
         changes.append(1)
-    with crowd.writers.block(sync=False) as changes:
+    with Block(crowd.writers, sync=False) as changes:
         changes.append(2)
     assert crowd.engine.calls == [
         *("begin", "enter", "keep", "commit"),
@@ -190,7 +190,7 @@ def test_a_commit_that_fails_fails_for_all(crowd: Crowd) -> None:
     assert str(errors[2].__cause__) == "no"
     assert crowd.engine.stored == []
     assert crowd.is_free()
-    with crowd.writers.block(sync=True) as changes:
+    with Block(crowd.writers, sync=True) as changes:
         changes.append(3)
     assert crowd.engine.stored == [3]
 
@@ -290,7 +290,7 @@ def test_blocks_that_fail_do_not_keep_a_group_open(crowd: Crowd) -> None:
 def test_an_interrupt_while_waiting_for_the_turn_leaves_the_queue(crowd: Crowd) -> None:
     """Nobody waits for the one that is gone."""
     first = crowd.first()
-    block = crowd.writers.block(sync=True)
+    block = Block(crowd.writers, sync=True)
 
     def interrupted() -> None:
         raise Interrupt
@@ -342,7 +342,7 @@ def test_an_interrupt_between_the_block_and_its_commit_keeps_the_block(
         raise Interrupt
 
     monkeypatch.setattr(crowd.writers, "_hand_on", interrupted)
-    with pytest.raises(Interrupt), crowd.writers.block(sync=True) as changes:
+    with pytest.raises(Interrupt), Block(crowd.writers, sync=True) as changes:
         changes.append(1)
     assert crowd.engine.stored == [1]
     assert crowd.is_free()
@@ -354,7 +354,7 @@ def test_an_interrupt_right_after_the_turn_was_given_hands_it_on(
 ) -> None:
     """And commits what others wait for."""
     first = crowd.first()
-    real_wait = type(crowd.writers.block(sync=True)).wait
+    real_wait = type(Block(crowd.writers, sync=True)).wait
     victims: list[object] = []
 
     def wait(self: Block[list[object]], is_over: Callable[[], bool], timeout: float = -1) -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from scanqueue.errors import StoreError
 from scanqueue.stores import _block, _group
+from scanqueue.stores._block import Block
 from tests.stores.crowd import Crowd, Interrupt
 from tests.stores.tools import PATIENCE, Call
 
@@ -85,7 +86,7 @@ def meet(interrupter: Interrupter, victim: str, others: str) -> None:
     inside, go_on = threading.Event(), threading.Event()
 
     def hold() -> None:
-        with crowd.writers.block(sync=True) as changes:
+        with Block(crowd.writers, sync=True) as changes:
             inside.set()
             assert go_on.wait(PATIENCE)
             changes.append("0")
@@ -95,7 +96,7 @@ def meet(interrupter: Interrupter, victim: str, others: str) -> None:
     def run(name: str) -> None:
         if victim == name:
             interrupter.begin()
-        crowd.writers.block(sync=True).run(lambda changes: changes.append(name))
+        Block(crowd.writers, sync=True).run(lambda changes: changes.append(name))
 
     calls = {"0": Call(hold)}
     assert inside.wait(PATIENCE)

@@ -85,18 +85,13 @@ class Block(Generic[T]):
     """Whom it wakes when it leaves."""
     has_left = False
     """Whether it does not wait any more, and so wakes nobody."""
-
-    _lock: _sync.Lock | None = None
+    lock: _sync.Lock | None = None
+    """What it waits for; None: it has not waited so far."""
 
     def __init__(self, writers: Writers[T], *, sync: bool, is_exclusive: bool = False) -> None:
         self._writers = writers
         self.sync = sync
         self.is_exclusive = is_exclusive
-
-    @property
-    def has_waited(self) -> bool:
-        """Whether it has waited, or was about to."""
-        return self._lock is not None
 
     def run(self, function: Callable[[T], A]) -> A:
         """Call a function with what the engine gives, here or on the thread of another block.
@@ -135,9 +130,9 @@ class Block(Generic[T]):
 
     def prepare_to_wait(self) -> None:
         """Have the next `wait` last until `go_on`."""
-        if self._lock is None:
-            self._lock = _sync.Lock()
-            self._lock.acquire()
+        if self.lock is None:
+            self.lock = _sync.Lock()
+            self.lock.acquire()
 
     def wait(self, is_over: Callable[[], bool], timeout: float = -1) -> None:
         """Wait until something is so; whoever makes it so calls `go_on`.
@@ -146,18 +141,18 @@ class Block(Generic[T]):
             is_over: Whether it is.
             timeout: Seconds to wait at most; -1: without limit.
         """
-        assert self._lock is not None
+        assert self.lock is not None
         if timeout >= 0:
-            self._lock.acquire(timeout=timeout)
+            self.lock.acquire(timeout=timeout)
             return
         while not is_over():
-            self._lock.acquire(timeout=LOOK_AGAIN)
+            self.lock.acquire(timeout=LOOK_AGAIN)
 
     def go_on(self) -> None:
         """Have it look whether its wait is over."""
-        assert self._lock is not None
+        assert self.lock is not None
         with suppress(RuntimeError):  # it has looked for itself
-            self._lock.release()
+            self.lock.release()
 
 
 class Group(Generic[T]):

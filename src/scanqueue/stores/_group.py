@@ -61,14 +61,6 @@ class Writers(Generic[T]):
         self._group: Group[T] | None = None
         self._arrivals = 0
 
-    def block(self, *, sync: bool) -> Block[T]:
-        """Return a context in which the caller has the database to itself.
-
-        Args:
-            sync: Whether it must be safe on disk once it is left.
-        """
-        return Block(self, sync=sync)
-
     def hold(self, timeout: float) -> bool:
         """Keep everybody out, with nothing open, until `let_go`.
 
@@ -92,7 +84,7 @@ class Writers(Generic[T]):
 
     def end(self, block: Block[T]) -> None:
         """End what a block has to do with the others, once it has no turn and waits no more."""
-        if block.has_waited:
+        if block.lock is not None:  # it has waited, or was about to
             with self._lock:
                 block.has_left = True
                 successor = block.successor
@@ -189,7 +181,8 @@ class Writers(Generic[T]):
         try:
             self._engine.keep()
             group.members.append(block)
-            self._run_others(group)
+            if self._waiting[group.sync]:
+                self._run_others(group)
             if group.failure is None and self._hand_on(group, block):
                 block.wait(lambda: group.is_settled)
             else:

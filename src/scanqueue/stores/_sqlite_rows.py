@@ -62,9 +62,10 @@ def to_text(raw: bytes) -> str | bytes:
         return raw
 
 
-def encode_fixed(task: TaskRecord) -> Row:
-    """Return the values of `FIXED_COLUMNS`."""
-    return task.id.bytes, task.library_id, to_microseconds(task.created_at)
+def encode(task: TaskRecord) -> Row:
+    """Return the values of `FIXED_COLUMNS` and `CHANGING_COLUMNS`."""
+    created = (task.created_at - _EPOCH) // _MICROSECOND
+    return task.id.bytes, task.library_id, created, *encode_changing(task)
 
 
 def encode_changing(task: TaskRecord) -> Row:

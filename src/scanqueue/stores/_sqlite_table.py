@@ -23,8 +23,8 @@ from scanqueue.stores._sqlite_rows import (
     FIXED_COLUMNS,
     decode,
     decode_slot,
+    encode,
     encode_changing,
-    encode_fixed,
     to_microseconds,
 )
 from scanqueue.stores._sqlite_schema import UNREADABLE
@@ -293,11 +293,12 @@ class SQLiteTable(SQLiteView):
         return slots
 
     def next_revision(self) -> int:
-        self.state.revision += 1
-        return self.state.revision
+        state = self.state
+        state.revision += 1
+        return state.revision
 
     def insert(self, task: TaskRecord) -> None:
-        values = encode_fixed(task) + encode_changing(task)
+        values = encode(task)
         count = len(values)
         while values[count - 1] is None:  # without what is NULL, it takes SQLite half as long
             count -= 1

@@ -103,7 +103,12 @@ class Writer:
             _begin(connection)
             if is_new:
                 connection.execute(_WRITE_NOTHING)
-            self._kept = self._load(connection)
+            (others,) = connection.execute("PRAGMA data_version").fetchone()
+            if self._saved is None or others != self._others:  # somebody else has written since
+                self._saved = load(connection, self._file.path)
+                self._saved.revision = max(self._saved.revision, self.first_revision)
+                self._others = others
+            self._kept = self._saved
             self.is_lost = False
         except sqlite3.Error as error:
             self.close()  # it may be one that can only read
@@ -111,15 +116,6 @@ class Writer:
         except StoreError:
             self.rollback()
             raise
-
-    def _load(self, connection: sqlite3.Connection) -> QueueState:
-        """Return the queue as a whole, from the last time where nobody else has written since."""
-        (others,) = connection.execute("PRAGMA data_version").fetchone()
-        if self._saved is None or others != self._others:
-            self._saved = load(connection, self._file.path)
-            self._saved.revision = max(self._saved.revision, self.first_revision)
-            self._others = others
-        return self._saved
 
     def enter(self, *, alone: bool) -> SQLiteTable:
         """Begin a block in the transaction, and return its table.

@@ -17,6 +17,7 @@ from scanqueue.errors import StoreError
 from scanqueue.protocols import TaskTable, TaskView
 from scanqueue.records import OwnerId
 from scanqueue.stores import _file_lock
+from scanqueue.stores._block import Block
 from scanqueue.stores._group import Writers
 from scanqueue.stores._liveness import Liveness
 from scanqueue.stores._readers import Readers, Reading
@@ -200,7 +201,7 @@ class SQLiteStore:
             message = f"the queue in {self.path!r} is not open; start a new service on a new store"
             raise StoreError(message)
         self._renew_sign()
-        return self._writers.block(sync=sync)
+        return Block(self._writers, sync=sync)
 
     def _renew_sign(self) -> None:
         """Put the sign of life back if somebody has deleted it; looked at now and then."""
