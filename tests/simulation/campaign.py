@@ -17,6 +17,7 @@ SCENARIOS: dict[str, Tell] = dict(all_scenarios())
 
 EXHAUSTED = (
     ("group-commit-2", 1),
+    ("functions-0-2", 1),
     ("idle/submit/submit", 1),
     ("new/submit/cancel_library", 3),
     ("new/submit/submit", 3),
@@ -28,6 +29,7 @@ EXHAUSTED = (
 EXHAUSTED_MORE = (
     ("cancel-against-completion", 1),
     ("group-commit-2", 2),
+    ("functions-0-2", 2),
     ("group-commit-3", 1),
     ("idle/submit/wait", 2),
     ("new/submit/cancel_library", 4),
