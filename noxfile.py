@@ -43,6 +43,9 @@ BY_NUMBER = (
 )
 """Tests that try the rules of the queue many times: they are the same on every Python."""
 
+BY_INSTRUCTION = ("stores/test_interrupts.py",)
+"""Tests that follow the instructions of the oldest Python, one by one; others have other ones."""
+
 BUSY_FORKS = "tests/service/test_fork.py::test_the_child_of_a_busy_queue_does_not_hang"
 
 IN_PARALLEL = ("-n", "auto", "--dist", "loadfile", "--no-loadscope-reorder")
@@ -75,7 +78,7 @@ def _measure(session: nox.Session) -> None:
     command = ("coverage", "run", "-m", "pytest", *IN_PARALLEL)
     # The tracer's own lock may be held by another thread at the moment of that test's forks, and
     # nobody lets it go in the child.
-    args = (*_ignored(*ON_THEIR_OWN, *BY_NUMBER), f"--deselect={BUSY_FORKS}")
+    args = (*_ignored(*ON_THEIR_OWN, *BY_NUMBER, *BY_INSTRUCTION), f"--deselect={BUSY_FORKS}")
     session.run(*command, *args, *session.posargs, env=FEW_EXAMPLES)
 
 
@@ -91,7 +94,10 @@ def tests(session: nox.Session) -> None:
         session.run("pytest", *IN_PARALLEL, *session.posargs)
     else:
         # What the checks of the test kit find does not depend on the version either.
-        args = [*_ignored(*ON_THEIR_OWN, *BY_NUMBER), "--ignore-glob=tests/testing/test_check_*.py"]
+        args = [
+            *_ignored(*ON_THEIR_OWN, *BY_NUMBER, *BY_INSTRUCTION),
+            "--ignore-glob=tests/testing/test_check_*.py",
+        ]
         session.run("pytest", *IN_PARALLEL, *args, *session.posargs, env=FEW_EXAMPLES)
 
 

@@ -11,7 +11,7 @@ from itertools import count
 import pytest
 
 from scanqueue.errors import StoreError, StoreFullError
-from scanqueue.stores._block import Block
+from scanqueue.stores._block import Block, Group
 from scanqueue.stores._group import GROUP_LIMIT
 from tests.stores.crowd import Crowd, Interrupt
 from tests.stores.tools import PATIENCE, Call
@@ -270,6 +270,27 @@ def test_an_interrupt_under_the_function_of_another_takes_the_group_back(
         other.result()
     behind.result()
     assert crowd.engine.stored == [2]
+    assert crowd.is_free()
+
+
+def test_an_interrupt_after_the_function_of_another_takes_the_group_back(
+    crowd: Crowd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It had ended well, but nobody can tell any more."""
+    first, other = crowd.first(), crowd.function(1)
+    real_run = crowd.writers._run_for
+
+    def run(guest: Block[list[object]], group: Group[list[object]]) -> None:
+        real_run(guest, group)
+        raise Interrupt
+
+    monkeypatch.setattr(crowd.writers, "_run_for", run)
+    crowd.go_on.set()
+    with pytest.raises(Interrupt):
+        first.result()
+    with pytest.raises(StoreError, match="interrupted"):
+        other.result()
+    assert crowd.engine.stored == []
     assert crowd.is_free()
 
 

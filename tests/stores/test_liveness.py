@@ -141,6 +141,27 @@ def test_a_sign_of_life_that_was_deleted_is_given_again(
 
 
 @pytest.mark.usefixtures("_looks_always")
+def test_a_sign_of_life_that_cannot_be_looked_at_is_taken_to_be_there(
+    store: SQLiteStore, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is locked; to make another one would be to give it up."""
+    sign = f"{path}-owner-me"
+    real_stat, looks = os.stat, []
+
+    def stat(path: str | int, **options: object) -> os.stat_result:
+        if path == sign:
+            looks.append(path)
+            raise PermissionError(13, "Permission denied")
+        return real_stat(path, **options)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "stat", stat)
+        submit(store, "music")
+    assert looks == [sign]
+    assert not _file_lock.is_free(sign)
+
+
+@pytest.mark.usefixtures("_looks_always")
 def test_no_fork_comes_between_a_sign_of_life_and_its_store(
     store: SQLiteStore, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -56,8 +56,8 @@ def _select(what: str) -> str:
 GET = _select(f"id = ? AND status <> '{UNREADABLE}'")
 PENDING_OF = _select("library_id = ? AND status = 'pending'")
 HAS = (
-    "SELECT (SELECT seq FROM tasks WHERE library_id = ?1 AND status = 'pending'),"
-    " (SELECT seq FROM slots WHERE library_id = ?1)"
+    "SELECT (SELECT seq FROM tasks WHERE library_id = ? AND status = 'pending'),"
+    " (SELECT seq FROM slots WHERE library_id = ?)"
 )
 """Whether a library has a pending task, and a slot that is held."""
 SLOTS = "SELECT seq, library_id, task_id, attempt, owner FROM slots ORDER BY seq"
@@ -191,8 +191,7 @@ class SQLiteView:
     def pending_of(self, library_id: LibraryId) -> TaskRecord | None:
         # Mostly there is none. With all columns it takes long to say so; and who asks for this
         # asks for the slot next.
-        query = self._connection.execute(HAS, (library_id,))
-        pending, slot = query.fetchone()
+        pending, slot = self._connection.execute(HAS, (library_id, library_id)).fetchone()
         self._free_library = library_id if slot is None else None
         return None if pending is None else self._record(PENDING_OF, (library_id,))
 
