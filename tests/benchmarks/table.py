@@ -10,7 +10,7 @@ from sqlite3 import sqlite_version
 from tests.benchmarks.harness import OURS, Comparison, Line, Unit
 
 PAGE = Path(__file__).parents[2] / "docs" / "explanation" / "speed.md"
-BEGIN = "<!-- benchmarks: begin (python -m tests.benchmarks --write) -->"
+BEGIN = "<!-- benchmarks: begin (python -m tests.benchmarks --write {}) -->"
 END = "<!-- benchmarks: end -->"
 
 HEADER = ("what", OURS, "against", "", "ratio (min..max)", "target [aim]", "")
@@ -42,12 +42,12 @@ def render(lines: Iterable[Line]) -> str:
     return "\n".join(texts)
 
 
-def write(text: str) -> None:
-    """Put text between the markers of the page."""
-    page = PAGE.read_text("utf-8")
-    head, _, rest = page.partition(BEGIN)
+def write(part: str, text: str) -> None:
+    """Put text between the markers of a part of the page."""
+    page, begin = PAGE.read_text("utf-8"), BEGIN.format(part)
+    head, _, rest = page.partition(begin)
     _, _, tail = rest.partition(END)
-    PAGE.write_text(f"{head}{BEGIN}\n\n{text}\n\n{END}{tail}", "utf-8")
+    PAGE.write_text(f"{head}{begin}\n\n{text}\n\n{END}{tail}", "utf-8")
 
 
 def _cells(line: Line) -> Sequence[str]:
