@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from scanqueue.stores import _block
 from scanqueue.stores.sqlite import SQLiteStore
 from tests.stores.crowd import Crowd
 from tests.stores.tools import OpenStore
@@ -41,6 +42,7 @@ def store(open_store: OpenStore) -> SQLiteStore:
 
 
 @pytest.fixture
-def crowd() -> Crowd:
-    """Return an empty one."""
+def crowd(monkeypatch: pytest.MonkeyPatch) -> Crowd:
+    """Return an empty one, in which nobody looks for itself: who is not woken hangs."""
+    monkeypatch.setattr(_block, "LOOK_AGAIN", -1.0)
     return Crowd()

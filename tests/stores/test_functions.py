@@ -10,7 +10,7 @@ from itertools import count
 
 import pytest
 
-from scanqueue.errors import StoreError, StoreFullError
+from scanqueue.errors import StoreBusyError, StoreError, StoreFullError
 from scanqueue.stores._block import Block, Group
 from scanqueue.stores._group import GROUP_LIMIT
 from tests.stores.crowd import Crowd, Interrupt
@@ -194,6 +194,44 @@ def test_a_commit_that_fails_fails_for_functions_too(crowd: Crowd) -> None:
     assert crowd.is_free()
 
 
+@pytest.mark.parametrize("failure", [StoreError("no"), StoreBusyError("busy")])
+def test_a_function_whose_transaction_cannot_begin_gives_the_turn_back(
+    crowd: Crowd, failure: StoreError
+) -> None:
+    """Those who wait for a database that is busy have waited long enough."""
+    first = crowd.first(error=ValueError("no"))
+    failing, behind = crowd.function(1), crowd.function(2)
+    crowd.engine.fails["begin"] = failure
+    crowd.go_on.set()
+    with pytest.raises(ValueError, match="no"):
+        first.result()
+    with pytest.raises(type(failure), match=str(failure)):
+        failing.result()
+    if isinstance(failure, StoreBusyError):
+        with pytest.raises(StoreBusyError, match="busy"):
+            behind.result()
+    else:
+        assert behind.result() == (2, behind.ident)
+    assert crowd.is_free()
+
+
+def test_a_function_waits_without_limit(crowd: Crowd, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long those before it take."""
+    limits: list[float] = []
+    wait = Block.wait
+
+    def noted(block: Block[object], is_over: Callable[[], bool], timeout: float = -1) -> None:
+        limits.append(timeout)
+        wait(block, is_over, timeout)
+
+    monkeypatch.setattr(Block, "wait", noted)
+    first, other = crowd.first(), crowd.function(1)
+    crowd.go_on.set()
+    first.result()
+    other.result()
+    assert limits == [-1]
+
+
 def test_a_function_that_cannot_begin_harms_nobody(crowd: Crowd) -> None:
     """As with a block."""
     first, failing, behind = crowd.first(), crowd.function(1), crowd.function(2)
@@ -266,8 +304,10 @@ def test_an_interrupt_under_the_function_of_another_takes_the_group_back(
     crowd.go_on.set()
     with pytest.raises(Interrupt):
         first.result()
-    with pytest.raises(StoreError, match=r"^a transaction was interrupted; nothing was changed$"):
+    text = r"^a transaction was interrupted; nothing was changed$"
+    with pytest.raises(StoreError, match=text) as caught:
         other.result()
+    assert isinstance(caught.value.__cause__, Interrupt)
     behind.result()
     assert crowd.engine.stored == [2]
     assert crowd.is_free()

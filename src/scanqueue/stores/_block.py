@@ -172,10 +172,15 @@ class Group(Generic[T]):
         """Those that were taken back, and wait for it all the same."""
 
 
-def copy_of(failure: StoreError) -> StoreError:
-    """Return an error of its own for each thread: raising one changes its traceback."""
+def copy_of(failure: StoreError, error: BaseException | None = None) -> StoreError:
+    """Return an error of its own for each thread: raising one changes its traceback.
+
+    Args:
+        failure: The error.
+        error: What the thread was to hear of otherwise; None: nothing.
+    """
     copy = type(failure)(*failure.args)
-    copy.__cause__ = failure.__cause__
+    copy.__cause__ = error or failure.__cause__
     return copy
 
 

@@ -148,7 +148,7 @@ class Writers(Generic[T]):
         shown = None if error is None else self._engine.explain(error)
         try:
             if group.failure is not None:
-                raise copy_of(group.failure) from error
+                raise copy_of(group.failure, error)
             if shown is not None and shown is not error:
                 raise shown from error
             if error is not None:
@@ -174,7 +174,7 @@ class Writers(Generic[T]):
             if self._retreat(block, error, waits=waits):
                 block.wait(lambda: group.is_settled)
             if waits and group.failure is not None:
-                raise copy_of(group.failure) from error
+                raise copy_of(group.failure, error)
             if shown is not error:
                 raise shown from error
             return
