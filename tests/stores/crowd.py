@@ -6,6 +6,8 @@ import threading
 from collections.abc import Callable
 from itertools import count
 
+import pytest
+
 from scanqueue.errors import StoreError
 from scanqueue.stores._block import Block
 from scanqueue.stores._group import Writers
@@ -173,3 +175,16 @@ class Crowd:
             and not self.waiting()
             and not self.engine.open
         )
+
+
+def noted_limits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Have each wait of a block note how many seconds it may last, and return where."""
+    limits: list[float] = []
+    wait = Block.wait
+
+    def note(block: Block[object], is_over: Callable[[], bool], timeout: float = -1) -> None:
+        limits.append(timeout)
+        wait(block, is_over, timeout)
+
+    monkeypatch.setattr(Block, "wait", note)
+    return limits

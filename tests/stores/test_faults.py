@@ -6,7 +6,6 @@ import errno
 import os
 import sqlite3
 import threading
-from collections.abc import Callable
 from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 
@@ -21,9 +20,9 @@ from scanqueue.errors import (
 )
 from scanqueue.records import TaskRecord
 from scanqueue.stores import _sqlite_file, _writer
-from scanqueue.stores._block import Block
 from scanqueue.stores._sqlite_errors import explain
 from scanqueue.stores.sqlite import SQLiteStore
+from tests.stores.crowd import noted_limits
 from tests.stores.test_opening import mounted
 from tests.stores.tools import PATIENCE, Call, OpenStore, put, submit, waiting
 
@@ -353,13 +352,7 @@ def test_a_store_is_closed_when_nobody_is_inside(
     store: SQLiteStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """However long that takes: what it was left with is kept."""
-    wait, waits = Block.wait, []
-
-    def note(block: Block[object], is_over: Callable[[], bool], timeout: float = -1) -> None:
-        waits.append(timeout)
-        wait(block, is_over, timeout)
-
-    monkeypatch.setattr(Block, "wait", note)
+    waits = noted_limits(monkeypatch)
     with store.write() as table:
         closing_it = Call(store.close)
         while not waits:

@@ -13,7 +13,7 @@ import pytest
 from scanqueue.errors import StoreBusyError, StoreError, StoreFullError
 from scanqueue.stores._block import Block, Group
 from scanqueue.stores._group import GROUP_LIMIT
-from tests.stores.crowd import Crowd, Interrupt
+from tests.stores.crowd import Crowd, Interrupt, noted_limits
 from tests.stores.tools import PATIENCE, Call
 
 
@@ -217,14 +217,7 @@ def test_a_function_whose_transaction_cannot_begin_gives_the_turn_back(
 
 def test_a_function_waits_without_limit(crowd: Crowd, monkeypatch: pytest.MonkeyPatch) -> None:
     """However long those before it take."""
-    limits: list[float] = []
-    wait = Block.wait
-
-    def noted(block: Block[object], is_over: Callable[[], bool], timeout: float = -1) -> None:
-        limits.append(timeout)
-        wait(block, is_over, timeout)
-
-    monkeypatch.setattr(Block, "wait", noted)
+    limits = noted_limits(monkeypatch)
     first, other = crowd.first(), crowd.function(1)
     crowd.go_on.set()
     first.result()

@@ -11,7 +11,7 @@ import pytest
 from scanqueue.errors import StoreBusyError, StoreError, StoreFullError
 from scanqueue.stores._block import Block
 from scanqueue.stores._group import GROUP_LIMIT
-from tests.stores.crowd import Crowd, Interrupt
+from tests.stores.crowd import Crowd, Interrupt, noted_limits
 from tests.stores.tools import PATIENCE, Call
 
 
@@ -66,14 +66,7 @@ def test_a_writer_waits_for_its_turn_without_limit(
     crowd: Crowd, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """However long those before it take: what it waits for is theirs to bound."""
-    limits: list[float] = []
-    wait = Block.wait
-
-    def noted(block: Block[object], is_over: Callable[[], bool], timeout: float = -1) -> None:
-        limits.append(timeout)
-        wait(block, is_over, timeout)
-
-    monkeypatch.setattr(Block, "wait", noted)
+    limits = noted_limits(monkeypatch)
     calls = [crowd.first(), crowd.next(1)]
     crowd.go_on.set()
     for call in calls:
