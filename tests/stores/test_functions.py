@@ -327,29 +327,38 @@ def test_an_interrupt_after_the_function_of_another_takes_the_group_back(
     assert crowd.is_free()
 
 
+@pytest.mark.parametrize("called", [0, 1])
 def test_an_interrupt_while_nobody_is_called_harms_nobody_that_waits(
-    crowd: Crowd, monkeypatch: pytest.MonkeyPatch
+    crowd: Crowd, monkeypatch: pytest.MonkeyPatch, called: int
 ) -> None:
     """They were not taken into the group yet, and what was done before is kept."""
-    first, other = crowd.first(), crowd.function(1)
-    real_lock = crowd.writers._lock
+    first = crowd.first()
+    before = [crowd.function(0)] if called else []
+    other = crowd.function(1)
+    real_lock, left = crowd.writers._lock, called
 
     class Lock:
-        """Interrupts who takes it first, in `_run_others`."""
+        """Interrupts whoever takes it in `_run_others`, after some functions."""
 
         def __enter__(self) -> None:
-            monkeypatch.setattr(crowd.writers, "_lock", real_lock)
-            raise Interrupt
+            nonlocal left
+            if not left:
+                monkeypatch.setattr(crowd.writers, "_lock", real_lock)
+                raise Interrupt
+            left -= 1
+            real_lock.acquire()
 
         def __exit__(self, *exc: object) -> None:
-            """Release nothing."""
+            real_lock.release()
 
     monkeypatch.setattr(crowd.writers, "_lock", Lock())
     crowd.go_on.set()
     with pytest.raises(Interrupt):
         first.result()
     assert other.result() == (1, other.ident)
-    assert crowd.engine.stored == ["first", 1]
+    for call in before:
+        assert call.result() == (0, first.ident)
+    assert crowd.engine.stored == ["first", *range(0 if called else 1, 2)]
     assert crowd.is_free()
 
 

@@ -423,6 +423,7 @@ def test_holding_gives_up_after_its_timeout(crowd: Crowd) -> None:
     """Somebody is inside for too long."""
     first = crowd.first()
     assert crowd.writers.hold(0.001) is False
+    assert crowd.writers.hold(0) is False
     crowd.go_on.set()
     first.result()
     assert crowd.is_free()

@@ -128,7 +128,6 @@ class Writers(Generic[T]):
                 self._raise_for(block)
                 found: A = block.answer
                 return found
-            block.function = None
             given = self._begin(block)
             try:
                 answer = function(given)
