@@ -176,9 +176,8 @@ class Core:
 
         try:
             block = self.write()
-            run = getattr(block, "run", None) if anywhere else None
-            if run is not None:
-                answer: T = run(run_if_open)
+            if anywhere and hasattr(block, "run"):
+                answer: T = block.run(run_if_open)
                 return answer
             with block as table:
                 return run_if_open(table)
@@ -233,8 +232,7 @@ class Core:
         """Raise if the queue was shut down. Asked inside a transaction, it holds for all of it."""
         if self.hub.closed:
             self.refuse_if_forked()
-            message = "the queue was shut down"
-            raise QueueClosedError(message)
+            raise QueueClosedError("the queue was shut down")
 
     def prune(self, table: TaskTable, now: datetime) -> None:
         """Delete some of what is past the retention."""
@@ -315,8 +313,8 @@ class Core:
                 if delay != FIRST_RETRY:
                     log(logger, INFO, "the store works again")
                 return answer
-            hub = self.hub
-            hub.try_clock(partial(self._pause, delay, until_closed=until_closed), hub.news)
+            pause = partial(self._pause, delay, until_closed=until_closed)
+            self.hub.try_clock(pause, self.hub.news)
             delay = min(2 * delay, LAST_RETRY)
 
     def _pause(self, seconds: float, *, until_closed: bool) -> None:
@@ -380,7 +378,6 @@ class Core:
         if dead or len(slots) != count:  # one that cannot be read; a table sees to that
             now = self.now()
             limit = self.settings.max_interruptions
-
             recovered: list[TaskRecord] = []
 
             def recover(table: TaskTable) -> list[TaskRecord]:

@@ -8,7 +8,7 @@ from itertools import count
 
 import pytest
 
-from scanqueue.errors import StoreError
+from scanqueue.errors import StoreError, StoreFullError
 from scanqueue.stores._block import Block
 from scanqueue.stores._group import Writers
 from tests.stores.tools import PATIENCE, Call
@@ -175,6 +175,17 @@ class Crowd:
             and not self.waiting()
             and not self.engine.open
         )
+
+
+def failures(calls: list[Call]) -> list[StoreFullError]:
+    """Return what calls raise that all fail for want of room: each an error of its own."""
+    errors = []
+    for call in calls:
+        with pytest.raises(StoreFullError, match="no room") as caught:
+            call.result()
+        errors.append(caught.value)
+    assert len({id(error) for error in errors}) == len(calls)
+    return errors
 
 
 def noted_limits(monkeypatch: pytest.MonkeyPatch) -> list[float]:

@@ -13,7 +13,7 @@ import pytest
 from scanqueue.errors import StoreBusyError, StoreError, StoreFullError
 from scanqueue.stores._block import Block, Group
 from scanqueue.stores._group import GROUP_LIMIT
-from tests.stores.crowd import Crowd, Interrupt, noted_limits
+from tests.stores.crowd import Crowd, Interrupt, failures, noted_limits
 from tests.stores.tools import PATIENCE, Call
 
 
@@ -183,12 +183,7 @@ def test_a_commit_that_fails_fails_for_functions_too(crowd: Crowd) -> None:
     calls = [crowd.first(), crowd.function(1), crowd.function(2, error=ValueError("no"))]
     crowd.engine.fails["commit"] = StoreFullError("no room")
     crowd.go_on.set()
-    errors = []
-    for call in calls:
-        with pytest.raises(StoreFullError, match="no room") as caught:
-            call.result()
-        errors.append(caught.value)
-    assert len({id(error) for error in errors}) == 3
+    errors = failures(calls)
     assert str(errors[2].__cause__) == "no"
     assert crowd.engine.stored == []
     assert crowd.is_free()

@@ -243,7 +243,8 @@ def test_a_queue_that_was_replaced_is_not_written(store: SQLiteStore, path: Path
 def test_without_a_sign_of_life_each_write_is_refused(
     store: SQLiteStore, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """However often is looked at it while it is there, and whoever else has missed it."""
+    """However seldom it is looked at while it is there, and whoever else has missed it."""
+    monkeypatch.setattr(sqlite, "_LOOK_INTERVAL", 60.0)
     submit(store, "music")
     sign = path.with_name(f"{path.name}-owner-me")
     sign.unlink()

@@ -6,12 +6,12 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from scanqueue import _sync
+from scanqueue.errors import StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
 
-    from scanqueue.errors import StoreError
     from scanqueue.stores._group import Writers
 
 A = TypeVar("A")
@@ -180,8 +180,15 @@ def copy_of(failure: StoreError, error: BaseException | None = None) -> StoreErr
         error: What the thread was to hear of otherwise; None: nothing.
     """
     copy = type(failure)(*failure.args)
-    copy.__cause__ = error or failure.__cause__
+    copy.__cause__ = failure.__cause__ if error is None else error
     return copy
+
+
+def interrupted(what: str, interrupt: BaseException) -> StoreError:
+    """Return what those hear who were not interrupted themselves."""
+    failure = StoreError(f"{what} was interrupted; nothing was changed")
+    failure.__cause__ = interrupt
+    return failure
 
 
 def without_context(error: Exception, handled: BaseException | None) -> Exception:

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 from scanqueue import _sync
 from scanqueue.errors import StoreBusyError, StoreError
-from scanqueue.stores._block import Block, Group, copy_of, without_context
+from scanqueue.stores._block import Block, Group, copy_of, interrupted, without_context
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -210,8 +210,7 @@ class Writers(Generic[T]):
             if guest is None:
                 raise
             self._engine.rollback()  # nobody knows how far it came
-            group.failure = StoreError("a transaction was interrupted; nothing was changed")
-            group.failure.__cause__ = interrupt
+            group.failure = interrupted("a transaction", interrupt)
             guest.group = group
             with self._lock, suppress(ValueError):
                 waiting.remove(guest)
@@ -267,8 +266,7 @@ class Writers(Generic[T]):
         except StoreError as failure:
             group.failure = failure
         except BaseException as interrupt:
-            group.failure = StoreError("a transaction was interrupted; nothing was changed")
-            group.failure.__cause__ = interrupt
+            group.failure = interrupted("a transaction", interrupt)
             self._engine.rollback()
             raise
         finally:
@@ -353,8 +351,7 @@ class Writers(Generic[T]):
         except BaseException as interrupt:
             if self._engine.is_lost or self._engine.is_open():
                 self._engine.rollback()
-                group.failure = StoreError("the commit was interrupted; nothing was changed")
-                group.failure.__cause__ = interrupt
+                group.failure = interrupted("the commit", interrupt)
             raise
         finally:
             self._group = None

@@ -64,7 +64,7 @@ def to_text(raw: bytes) -> str | bytes:
 
 def encode(task: TaskRecord) -> Row:
     """Return the values of `FIXED_COLUMNS` and `CHANGING_COLUMNS`."""
-    created = (task.created_at - _EPOCH) // _MICROSECOND
+    created = to_microseconds(task.created_at)
     return task.id.bytes, task.library_id, created, *encode_changing(task)
 
 
