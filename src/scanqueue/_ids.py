@@ -15,6 +15,7 @@ _VERSION_AND_VARIANT = (0x4 << 76) | (0x2 << 62)
 
 # `UUID(int=...)` first looks for the other five ways to say it; filling the fields takes half.
 _new = object.__new__
+_UNKNOWN = SafeUUID.unknown  # Python 3.11 looks for a member in a slow way
 _set_int, _set_is_safe = (vars(UUID)[name].__set__ for name in ("int", "is_safe"))
 
 
@@ -37,7 +38,7 @@ class _Pool:
             self._chunks.extend(chunks)
         task_id = _new(UUID)
         _set_int(task_id, int.from_bytes(chunk) & _RANDOM_BITS | _VERSION_AND_VARIANT)
-        _set_is_safe(task_id, SafeUUID.unknown)
+        _set_is_safe(task_id, _UNKNOWN)
         return task_id
 
     def after_fork(self) -> None:  # pragma: no cover - runs in forked children only

@@ -204,7 +204,10 @@ class Loop:
             assert connection.execute(query).fetchone() == (0,)
             slots = connection.execute("SELECT count(*) FROM slots").fetchone()[0]
             assert slots <= MAX_RUNNING
-            query = "SELECT pending, running, completed, failed, cancelled, slots FROM queue"
+            added = "(SELECT count(*) FROM tasks NOT INDEXED WHERE seq > queue.revision)"
+            query = (
+                f"SELECT pending + {added}, running, completed, failed, cancelled, slots FROM queue"  # noqa: S608 - our own text
+            )
             counts = connection.execute(query).fetchone()
             query = "SELECT status, count(*) FROM tasks NOT INDEXED GROUP BY status"
             found = dict(connection.execute(query).fetchall())

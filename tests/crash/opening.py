@@ -46,9 +46,6 @@ def fill(file: Path, count: int) -> None:
                 for number in range(1, count)
             ),
         )
-        connection.execute(
-            "UPDATE queue SET pending = ?, revision = revision + ?", (count, count - 1)
-        )
         connection.execute("COMMIT")
 
 

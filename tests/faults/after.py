@@ -24,18 +24,25 @@ from scanqueue.stores import SQLiteStore
 from scanqueue.wire import task_from_dict
 from tests.faults.script import JumpClock
 
+LATEST = "(SELECT count(*) AS added FROM tasks, queue WHERE seq > queue.revision)"
+"""How many tasks the row of the queue does not count yet."""
+
 PAIRS = [
     *(
         f"(SELECT count(*) FROM tasks WHERE status = '{status.value}'), {status.value}"  # noqa: S608 - constants only
         for status in TaskStatus
+        if status is not TaskStatus.PENDING
     ),
+    "(SELECT count(*) FROM tasks WHERE status = 'pending'), pending + added",
     "(SELECT count(*) FROM slots), slots",
     "(SELECT count(*) FROM tasks WHERE ended_by IS NOT NULL AND holds_slot), stopping",
     "(SELECT count(*) FROM slots JOIN tasks ON id = task_id WHERE holds_slot), slots",
     "(SELECT count(*) FROM tasks WHERE holds_slot), slots",
-    "(SELECT count(DISTINCT library_id) FROM tasks WHERE status = 'pending'), pending",
+    "(SELECT count(DISTINCT library_id) FROM tasks WHERE status = 'pending'), pending + added",
     "(SELECT count(DISTINCT library_id) FROM tasks WHERE status = 'running'), running",
-    "(SELECT count(*) FROM tasks WHERE revision > queue.revision), 0",
+    "(SELECT count(*) FROM tasks WHERE revision > queue.revision), added",
+    "(SELECT count(*) FROM tasks WHERE seq > queue.revision AND revision = seq), added",
+    "(SELECT count(*) FROM tasks WHERE seq > queue.revision + added), 0",
 ]
 """Numbers that must be the same."""
 
@@ -154,5 +161,6 @@ def check_rows(file: Path) -> None:
     with closing(sqlite3.connect(file, isolation_level=None)) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
         for pair in PAIRS:
-            one, other = connection.execute(f"SELECT {pair} FROM queue").fetchone()  # noqa: S608
+            query = f"SELECT {pair} FROM queue, {LATEST}"  # noqa: S608 - constants only
+            one, other = connection.execute(query).fetchone()
             assert one == other, f"{pair}: {one}, {other}"

@@ -28,7 +28,7 @@ from scanqueue.testing import FakeClock, FakeScanner
 from tests.faults.after import check_rows
 from tests.service.tools import await_deadline, await_that, current, libraries
 from tests.stores.test_faults import fill
-from tests.stores.test_opening import contents, edit_version, mounted
+from tests.stores.test_opening import NEWEST, contents, edit_version, mounted
 
 PAGE = 4096
 
@@ -107,9 +107,9 @@ def other_program(path: Path) -> Iterator[None]:
 @contextmanager
 def newer(path: Path) -> Iterator[None]:
     """Have a newer format."""
-    edit_version(path, 2)
+    edit_version(path, NEWEST + 1)
     yield
-    edit_version(path, 1)
+    edit_version(path, NEWEST)
 
 
 @contextmanager

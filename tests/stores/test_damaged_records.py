@@ -62,7 +62,8 @@ def test_a_record_that_cannot_be_read_blocks_nobody(
     assert len(records) == 1
     assert records[0].message == "a record cannot be read; it is passed over"
     data = {name: value for name, value in vars(records[0]).items() if "scanqueue_" in name}
-    assert data == {"scanqueue_path": str(path), "scanqueue_table": "tasks", "scanqueue_seq": 1}
+    seq = broken.revision
+    assert data == {"scanqueue_path": str(path), "scanqueue_table": "tasks", "scanqueue_seq": seq}
     with store.write() as table:
         assert table.get(broken.id) is None
         assert table.counts().pending == 1
@@ -249,7 +250,7 @@ def test_the_log_names_what_was_set_aside(
     store: SQLiteStore, path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """What runs without a slot, and a slot that is none; each once."""
-    submit(store, "music")
+    lost = submit(store, "music")
     claim(store)
     edit(path, "UPDATE slots SET attempt = 'x'")
     submit(store, "music")
@@ -260,7 +261,7 @@ def test_the_log_names_what_was_set_aside(
     ]
     assert [(*data, str(error)) for *data, error in found] == [
         (str(path), "slots", 1, "the attempt is not a number, or the owner not a text"),
-        (str(path), "tasks", 1, "it runs without a slot"),
+        (str(path), "tasks", lost.revision, "it runs without a slot"),
     ]
 
 

@@ -26,7 +26,10 @@ from scanqueue.errors import (
 from scanqueue.stores import _file_lock, _sqlite_file, _sqlite_schema
 from scanqueue.stores._sqlite_file import DatabaseFile
 from scanqueue.stores.sqlite import SQLiteStore
-from tests.stores.tools import Call, OpenStore, edit, submit, waiting
+from tests.stores.tools import Call, OpenStore, claim, edit, submit, waiting
+
+NEWEST = len(_sqlite_schema.MIGRATIONS)
+"""The version of the databases that this library makes."""
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -387,10 +390,10 @@ def test_a_newer_version_is_refused(store: SQLiteStore, path: Path) -> None:
     """With what to do about it."""
     submit(store, "music")
     store.close()
-    edit_version(path, 2)
+    edit_version(path, NEWEST + 1)
     text = (
-        "the queue in {} was made by a newer version of scanqueue (its format is 2, known are those"
-        " up to 1); install that, or choose another path"
+        "the queue in {} was made by a newer version of scanqueue (its format is"
+        f" {NEWEST + 1}, known are those up to {NEWEST}); install that, or choose another path"
     )
     refused(path, StoreVersionError, text)
 
@@ -406,13 +409,13 @@ def test_a_newer_version_that_takes_over_under_way_is_refused(
 ) -> None:
     """What it made of the tables is not for this one to change."""
     submit(store, "music")
-    edit_version(path, 2)
+    edit_version(path, NEWEST + 1)
     reason = f"the queue in {str(path)!r} was made by a newer version"
     with pytest.raises(StoreVersionError, match=reason):
         submit(store, "films")
     with pytest.raises(StoreVersionError, match=reason), store.read() as view:
         view.revision()
-    edit_version(path, 1)
+    edit_version(path, NEWEST)
     submit(store, "films")
 
 
@@ -740,7 +743,7 @@ def test_a_later_opening_goes_on_above_what_anybody_has_seen(path: Path) -> None
 # --- migrations ---
 
 
-SECOND_VERSION = ("ALTER TABLE tasks ADD COLUMN colour TEXT", "UPDATE tasks SET colour = 'red'")
+NEXT_VERSION = ("ALTER TABLE tasks ADD COLUMN colour TEXT", "UPDATE tasks SET colour = 'red'")
 
 
 def test_an_older_version_is_brought_forward(
@@ -749,7 +752,7 @@ def test_an_older_version_is_brought_forward(
     """With all that is in it, once."""
     submit(store, "music")
     store.close()
-    migrations = (*_sqlite_schema.MIGRATIONS, SECOND_VERSION)
+    migrations = (*_sqlite_schema.MIGRATIONS, NEXT_VERSION)
     monkeypatch.setattr(_sqlite_schema, "MIGRATIONS", migrations)
     for _ in range(2):
         newer = SQLiteStore(path)
@@ -757,8 +760,30 @@ def test_an_older_version_is_brought_forward(
         assert waiting(newer) == ["music"]
         newer.close()
     with closing(sqlite3.connect(path)) as connection:
-        assert connection.execute("PRAGMA user_version").fetchone() == (2,)
+        assert connection.execute("PRAGMA user_version").fetchone() == (NEWEST + 1,)
         assert connection.execute("SELECT colour FROM tasks").fetchall() == [("red",)]
+
+
+def test_a_file_of_the_first_version_goes_on(
+    store: SQLiteStore, path: Path, open_store: OpenStore
+) -> None:
+    """Its tasks have numbers that count, and the row of the queue counts all of them."""
+    tasks = [submit(store, library) for library in ("music", "films", "books")]
+    claim(store)
+    store.close()
+    edit(path, "UPDATE tasks SET seq = seq - 1000")
+    edit_version(path, 1)
+    first, second = open_store("first"), open_store("second")
+    for count, (one, library) in enumerate([(first, "photos"), (second, "comics")], 1):
+        task = submit(one, library)
+        assert task.revision == tasks[-1].revision + 1 + count  # after the claim
+    for one in (first, second):
+        assert waiting(one) == ["films", "books", "photos", "comics"]
+        with one.read() as view:
+            counts = view.counts()
+            assert (counts.pending, counts.running, counts.slots) == (4, 1, 1)
+            changed = [task.library_id for task in view.changed(tasks[-1].revision, None)]
+            assert changed == ["music", "photos", "comics"]
 
 
 def test_a_migration_that_fails_changes_nothing(
@@ -768,7 +793,7 @@ def test_a_migration_that_fails_changes_nothing(
     submit(store, "music")
     store.close()
     with monkeypatch.context() as patch:
-        migrations = (*_sqlite_schema.MIGRATIONS, (*SECOND_VERSION, "nonsense"))
+        migrations = (*_sqlite_schema.MIGRATIONS, (*NEXT_VERSION, "nonsense"))
         patch.setattr(_sqlite_schema, "MIGRATIONS", migrations)
         with pytest.raises(StoreError, match="SQLite refused"):
             SQLiteStore(path).open("me", 1000)
@@ -783,7 +808,7 @@ def test_two_that_migrate_at_once_do_it_once(
 ) -> None:
     """The second one looks again when it has the lock."""
     store.close()
-    monkeypatch.setattr(_sqlite_schema, "MIGRATIONS", (*_sqlite_schema.MIGRATIONS, SECOND_VERSION))
+    monkeypatch.setattr(_sqlite_schema, "MIGRATIONS", (*_sqlite_schema.MIGRATIONS, NEXT_VERSION))
     stores = [SQLiteStore(path) for _ in range(4)]
     calls = [Call(partial(one.open, f"owner{n}", 1)) for n, one in enumerate(stores)]
     for call in calls:

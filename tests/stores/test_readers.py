@@ -20,6 +20,15 @@ class FakeConnection:
         self.failing = failing
         self.is_closed = False
 
+    @property
+    def connection(self) -> FakeConnection:
+        """Stand in for the one of a cursor."""
+        return self
+
+    def cursor(self) -> FakeConnection:
+        """Stand in for `cursor`, and for what it returns."""
+        return self
+
     def execute(self, statement: str) -> None:
         """Stand in for `execute`."""
         if "execute" in self.failing:

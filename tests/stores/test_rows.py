@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scanqueue.models import ScanScope, ScanTask
+from scanqueue.models import ScanScope, ScanTask, TaskStatus
 from scanqueue.records import TaskRecord
 from scanqueue.testing.strategies import ODD_LIBRARY_IDS, tasks
 from tests.stores.tables import table_in_memory, values_of
@@ -19,20 +19,24 @@ def to_record(task: ScanTask, rank: int) -> TaskRecord:
 
 @given(one=tasks(), two=tasks(), rank=st.integers(0, 2**63 - 1))
 def test_every_field_comes_back(one: ScanTask, two: ScanTask, rank: int) -> None:
-    """As it was inserted, and as it was replaced."""
+    """As it was inserted, and as it was replaced, twice."""
     table = table_in_memory(0)
-    inserted = to_record(one, rank)
-    table.insert(inserted)
+    task = TaskRecord(
+        one.id, one.library_id, one.priority, TaskStatus.PENDING, one.scope, one.created_at, 1, rank
+    )
+    table.insert(task)
+    for values in (one, two):
+        found = table.get(one.id)
+        assert found is not None
+        assert values_of(found) == values_of(task)
+        successor = to_record(values, rank)
+        successor.id, successor.library_id = one.id, one.library_id
+        successor.created_at = one.created_at
+        table.replace(task, successor)
+        task = successor
     found = table.get(one.id)
     assert found is not None
-    assert values_of(found) == values_of(inserted)
-    replaced = to_record(two, rank)
-    replaced.id, replaced.library_id = one.id, one.library_id
-    replaced.created_at = one.created_at
-    table.replace(inserted, replaced)
-    found = table.get(one.id)
-    assert found is not None
-    assert values_of(found) == values_of(replaced)
+    assert values_of(found) == values_of(task)
     assert type(found.library_id) is type(one.library_id)
     table._connection.close()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from scanqueue import _sync
@@ -151,8 +150,10 @@ class Block(Generic[T]):
     def go_on(self) -> None:
         """Have it look whether its wait is over."""
         assert self.lock is not None
-        with suppress(RuntimeError):  # it has looked for itself
+        try:  # noqa: SIM105 - `suppress` takes five times as long
             self.lock.release()
+        except RuntimeError:  # it has looked for itself
+            pass
 
 
 class Group(Generic[T]):

@@ -144,6 +144,8 @@ class Writers(Generic[T]):
         """Raise what the function of a block raised on another thread, if it did."""
         group, error, block.error = block.group, block.error, None
         assert group is not None
+        if error is None and group.failure is None:
+            return
         shown = None if error is None else self._engine.explain(error)
         try:
             if group.failure is not None:
@@ -290,7 +292,7 @@ class Writers(Generic[T]):
             block.wait(lambda: self._is_called(block), timeout)
         finally:
             has_turn = self._holder is block
-            if not has_turn:  # too late, or interrupted
+            if not has_turn and block.group is None:  # too late, or interrupted
                 with self._lock:
                     has_turn = self._holder is block
                     if not has_turn and block in self._waiting[block.sync]:

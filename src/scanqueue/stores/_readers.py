@@ -145,11 +145,12 @@ class Reading:
         file.check_identity()
         try:
             self._connection = connection = readers.take()
-            connection.execute("BEGIN")
+            cursor = connection.cursor()
+            cursor.execute("BEGIN")
         except sqlite3.Error as error:
             self._end()
             raise explain(error, file.path) from error
-        return SQLiteView(connection, file.path, readers.reported)
+        return SQLiteView(cursor, file.path, readers.reported)
 
     def __exit__(
         self,

@@ -26,10 +26,13 @@ Row: TypeAlias = tuple[Any, ...]
 FIXED_COLUMNS = ("id", "library_id", "created_at")
 """What no change of a task touches."""
 
+NEW_COLUMNS = ("seq", *FIXED_COLUMNS, "revision", "rank", "priority", "deep", "scope")
+"""What new tasks differ in."""
+
 CHANGING_COLUMNS = (
     *("revision", "rank", "priority", "status", "deep", "scanned_paths"),
     *("attempt", "interruptions", "holds_slot"),
-    # From here on they may be NULL: what new tasks have first, the others last.
+    # From here on they may be NULL.
     *("scope", "started_at", "completed_at", "total_paths", "message"),
     *("added_count", "updated_count", "removed_count", "failed_count", "error", "reason"),
 )
@@ -62,10 +65,20 @@ def to_text(raw: bytes) -> str | bytes:
         return raw
 
 
-def encode(task: TaskRecord) -> Row:
-    """Return the values of `FIXED_COLUMNS` and `CHANGING_COLUMNS`."""
-    created = to_microseconds(task.created_at)
-    return task.id.bytes, task.library_id, created, *encode_changing(task)
+def encode_new(task: TaskRecord) -> Row:
+    """Return the values of `NEW_COLUMNS`, without the last if that is NULL."""
+    revision, scope = task.revision, task.scope
+    values = (
+        revision,
+        bytearray(task.id.bytes),  # for `bytes`, Python's module first looks for an adapter
+        task.library_id,
+        to_microseconds(task.created_at),
+        revision,
+        task.rank,
+        task.priority._value_,  # which is `value`, without a call of Python
+        int(scope.deep),  # a bool takes SQLite ten times as long
+    )
+    return (*values, _encode_paths(scope)) if scope.paths else values
 
 
 def encode_changing(task: TaskRecord) -> Row:
@@ -75,14 +88,14 @@ def encode_changing(task: TaskRecord) -> Row:
     return (
         task.revision,
         task.rank,
-        task.priority._value_,  # which is `value`, without a call of Python
+        task.priority._value_,
         task.status._value_,
-        int(scope.deep),  # a bool takes SQLite ten times as long
+        int(scope.deep),
         progress.scanned_paths,
         task.attempt,
         task.interruptions,
         int(task.holds_slot),
-        json.dumps(scope.paths, ensure_ascii=False) if scope.paths else None,
+        _encode_paths(scope) if scope.paths else None,
         None if started is None else to_microseconds(started),
         None if ended is None else to_microseconds(ended),
         progress.total_paths,
@@ -94,6 +107,10 @@ def encode_changing(task: TaskRecord) -> Row:
         task.error,
         None if reason is None else reason.value,
     )
+
+
+def _encode_paths(scope: ScanScope) -> str:
+    return json.dumps(scope.paths, ensure_ascii=False)
 
 
 def decode(row: Row) -> TaskRecord:

@@ -1,5 +1,8 @@
 """What is in a database of tasks, and how an older one becomes a newer one.
 
+`seq` is the revision of the task's submission (in records of version 1: a number that counts). A
+transaction that does nothing but add tasks leaves the row of the queue as it is: the tasks whose
+`seq` is above its revision are all that has happened since, one of each revision, and all pending.
 Texts are compared byte by byte, moments are microseconds since 1970 (UTC). `library_id` has no
 type, so that SQLite keeps 1 and '1' apart. `scope` is a JSON list of paths, NULL for the whole
 library. `ended_by` is the latest end up to that of this task: it never falls along `rank`, even
@@ -88,7 +91,10 @@ _VERSION_1 = (
     """,
 )
 
-MIGRATIONS: tuple[Sequence[str], ...] = (_VERSION_1,)
+_VERSION_2 = ()
+"""The same tables; but tasks may be there that the row of the queue does not count yet."""
+
+MIGRATIONS: tuple[Sequence[str], ...] = (_VERSION_1, _VERSION_2)
 """At n, the statements that make version n + 1 of version n; version 0 is an empty file."""
 
 _TABLES = {"queue", "tasks", "slots"}

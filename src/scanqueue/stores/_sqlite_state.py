@@ -16,9 +16,10 @@ if TYPE_CHECKING:
 
     from scanqueue.records import TaskRecord
 
+_PENDING = TaskStatus.PENDING
 _SELECT = (
-    "SELECT revision, paused, pending, running, completed, failed, cancelled, stopping, slots"
-    " FROM queue WHERE one = 1"
+    "SELECT revision, paused, pending, running, completed, failed, cancelled, stopping, slots,"
+    " (SELECT coalesce(max(seq), 0) FROM tasks) FROM queue WHERE one = 1"
 )
 _UPDATE = (
     "UPDATE queue SET revision = ?, paused = ?, pending = ?, running = ?, completed = ?,"
@@ -35,11 +36,31 @@ class QueueState:
     by_status: dict[TaskStatus, int]
     stopping: int
     slots: int
+    added: int = 0
+    """How many tasks were added since it was read."""
 
     def copy(self) -> QueueState:
         """Return a state of its own."""
+        by_status = self.by_status.copy()
         return QueueState(
-            self.revision, self.paused, self.by_status.copy(), self.stopping, self.slots
+            self.revision, self.paused, by_status, self.stopping, self.slots, self.added
+        )
+
+    def add(self) -> None:
+        """Count a task that was added, with a revision of its own."""
+        self.by_status[_PENDING] += 1
+        self.added += 1
+
+    def adds_only(self, earlier: QueueState) -> bool:
+        """Return whether nothing has happened since an earlier state but that tasks were added."""
+        added = self.added - earlier.added
+        return (
+            self.revision == earlier.revision + added
+            and self.by_status
+            == earlier.by_status | {_PENDING: earlier.by_status[_PENDING] + added}
+            and self.paused == earlier.paused
+            and self.stopping == earlier.stopping
+            and self.slots == earlier.slots
         )
 
     def counts(self) -> Counts:
@@ -57,8 +78,11 @@ class QueueState:
             self.by_status[new.status] += 1
         self.stopping += new.is_stopping - old.is_stopping
 
-    def save(self, connection: sqlite3.Connection) -> None:
+    def save(self, cursor: sqlite3.Cursor) -> None:
         """Write the row.
+
+        Args:
+            cursor: Inside a transaction.
 
         Raises:
             sqlite3.Error: SQLite refused.
@@ -66,11 +90,11 @@ class QueueState:
         # A bool takes SQLite ten times as long.
         counts = self.by_status.values()
         values = (self.revision, int(self.paused), *counts, self.stopping, self.slots)
-        connection.execute(_UPDATE, values)
+        cursor.execute(_UPDATE, values)
 
 
 def load(connection: sqlite3.Connection, path: str) -> QueueState:
-    """Read the row.
+    """Read the row, and what was added since it was written.
 
     Args:
         connection: Inside a transaction.
@@ -89,6 +113,8 @@ def load(connection: sqlite3.Connection, path: str) -> QueueState:
             " its place, or delete it to begin a new queue"
         )
         raise StoreCorruptError(message)
-    revision, paused, *by_status, stopping, slots = row
+    revision, paused, *by_status, stopping, slots, latest = row
     counts = dict(zip(TaskStatus, by_status, strict=True))
-    return QueueState(revision, bool(paused), counts, stopping, slots)
+    added = max(0, latest - revision)
+    counts[_PENDING] += added
+    return QueueState(revision + added, bool(paused), counts, stopping, slots)

@@ -21,17 +21,18 @@ from scanqueue.models import TaskPriority, TaskStatus
 from scanqueue.stores._sqlite_rows import (
     CHANGING_COLUMNS,
     FIXED_COLUMNS,
+    NEW_COLUMNS,
     decode,
     decode_slot,
-    encode,
     encode_changing,
+    encode_new,
     to_microseconds,
 )
 from scanqueue.stores._sqlite_schema import UNREADABLE
 from scanqueue.stores._sqlite_state import load
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from datetime import datetime
     from typing import Any, TypeVar
     from uuid import UUID
@@ -45,8 +46,7 @@ if TYPE_CHECKING:
 
 logger = getLogger(__name__)
 
-_ALL_COLUMNS = (*FIXED_COLUMNS, *CHANGING_COLUMNS)
-_COLUMNS = ", ".join(_ALL_COLUMNS)
+_COLUMNS = ", ".join((*FIXED_COLUMNS, *CHANGING_COLUMNS))
 
 
 def _select(what: str) -> str:
@@ -56,10 +56,10 @@ def _select(what: str) -> str:
 GET = _select(f"id = ? AND status <> '{UNREADABLE}'")
 PENDING_OF = _select("library_id = ? AND status = 'pending'")
 HAS = (
-    "SELECT (SELECT seq FROM tasks WHERE library_id = ? AND status = 'pending'),"
-    " (SELECT seq FROM slots WHERE library_id = ?)"
+    "SELECT 'pending' FROM tasks WHERE library_id = ? AND status = 'pending'"
+    " UNION ALL SELECT 'slot' FROM slots WHERE library_id = ?"
 )
-"""Whether a library has a pending task, and a slot that is held."""
+"""What a library has: a pending task, a slot that is held."""
 SLOTS = "SELECT seq, library_id, task_id, attempt, owner FROM slots ORDER BY seq"
 SLOT_OF = "SELECT seq, library_id, task_id, attempt, owner FROM slots WHERE library_id = ?"
 FIRST_CLAIMABLE = _select(
@@ -96,10 +96,16 @@ _COUNT_ALL = (
 )
 
 
-@lru_cache
-def _insert(count: int) -> str:
-    columns, marks = ", ".join(_ALL_COLUMNS[:count]), ", ".join("?" * count)
-    return f"INSERT INTO tasks ({columns}) VALUES ({marks})"  # noqa: S608 - columns
+def _insert(columns: Sequence[str]) -> str:
+    names, marks = ", ".join(columns), ", ".join("?" * len(columns))
+    return (
+        "INSERT INTO tasks (status, scanned_paths, attempt, interruptions, holds_slot,"  # noqa: S608 - columns
+        f" {names}) VALUES ('pending', 0, 0, 0, 0, {marks})"
+    )
+
+
+_INSERTS = {len(columns): _insert(columns) for columns in (NEW_COLUMNS[:-1], NEW_COLUMNS)}
+"""By the number of values: to bind a NULL takes as long as to bind three numbers."""
 
 
 @lru_cache
@@ -138,21 +144,24 @@ class SQLiteView:
     """A `TaskView` of a database, inside one transaction.
 
     Args:
-        connection: Where the transaction is.
+        cursor: Where the transaction is. It runs what is answered at once: to make a cursor for
+            each statement takes as long as some of them.
         path: The file, for errors.
         reported: The records that are known to be unreadable.
+        state: The queue as a whole, where it is known.
     """
 
-    __slots__ = ("_connection", "_free_library", "_path", "_reported", "_state")
+    __slots__ = ("_connection", "_cursor", "_free_library", "_path", "_reported", "_state")
 
     def __init__(
         self,
-        connection: sqlite3.Connection,
+        cursor: sqlite3.Cursor,
         path: str,
         reported: Unreadable,
         state: QueueState | None = None,
     ) -> None:
-        self._connection = connection
+        self._cursor = cursor
+        self._connection = cursor.connection
         self._path = path
         self._reported = reported
         self._state = state
@@ -176,7 +185,7 @@ class SQLiteView:
         counts = self.state.counts()
         if since is None:
             return counts
-        row = self._connection.execute(COUNT_EXPIRED, (to_microseconds(since),)).fetchone()
+        row = self._cursor.execute(COUNT_EXPIRED, (to_microseconds(since),)).fetchone()
         completed, failed, cancelled = row
         return attrs.evolve(
             counts,
@@ -191,9 +200,9 @@ class SQLiteView:
     def pending_of(self, library_id: LibraryId) -> TaskRecord | None:
         # Mostly there is none. With all columns it takes long to say so; and who asks for this
         # asks for the slot next.
-        pending, slot = self._connection.execute(HAS, (library_id, library_id)).fetchone()
-        self._free_library = library_id if slot is None else None
-        return None if pending is None else self._record(PENDING_OF, (library_id,))
+        found = self._cursor.execute(HAS, (library_id, library_id)).fetchall()
+        self._free_library = None if ("slot",) in found else library_id
+        return self._record(PENDING_OF, (library_id,)) if ("pending",) in found else None
 
     def slot_of(self, library_id: LibraryId) -> Slot | None:
         if library_id == self._free_library:
@@ -278,7 +287,7 @@ class SQLiteTable(SQLiteView):
     """A `TaskTable` in a database, inside one transaction.
 
     Args:
-        connection: Where the transaction is.
+        cursor: Where the transaction is.
         path: The file, for errors.
         reported: The records that are known to be unreadable.
         state: The queue as a whole; whoever commits saves it.
@@ -297,12 +306,9 @@ class SQLiteTable(SQLiteView):
         return state.revision
 
     def insert(self, task: TaskRecord) -> None:
-        values = encode(task)
-        count = len(values)
-        while values[count - 1] is None:  # without what is NULL, it takes SQLite half as long
-            count -= 1
-        self._connection.execute(_insert(count), values[:count])
-        self.state.by_status[task.status] += 1
+        values = encode_new(task)
+        self._cursor.execute(_INSERTS[len(values)], values)
+        self.state.add()
 
     def replace(self, old: TaskRecord, new: TaskRecord) -> None:
         changes: dict[str, Any] = {"revision": new.revision}
@@ -314,10 +320,10 @@ class SQLiteTable(SQLiteView):
         statement = _update(*changes)
         values = (*changes.values(), new.id.bytes, old.revision)
         try:
-            updated = self._connection.execute(statement, values)
+            updated = self._cursor.execute(statement, values)
         except sqlite3.IntegrityError:
             self._set_lost_aside(new)
-            updated = self._connection.execute(statement, values)
+            updated = self._cursor.execute(statement, values)
         if updated.rowcount != 1:
             message = f"task {new.id} has changed since it was read"
             raise ValueError(message)
@@ -331,14 +337,14 @@ class SQLiteTable(SQLiteView):
             self._set_aside("tasks", number)
 
     def _latest_end(self, end: int) -> int:
-        latest = self._connection.execute(LATEST_END).fetchone()
+        latest = self._cursor.execute(LATEST_END).fetchone()
         return end if latest is None else max(latest[0], end)
 
     def take_slot(self, slot: Slot) -> None:
         values = (slot.library_id, slot.task_id.bytes, slot.attempt, slot.owner)
         self._free_library = None
         try:
-            self._connection.execute(_TAKE_SLOT, values)
+            self._cursor.execute(_TAKE_SLOT, values)
         except sqlite3.IntegrityError as error:
             message = f"the slot of library {slot.library_id!r} is held"
             raise ValueError(message) from error
@@ -346,7 +352,7 @@ class SQLiteTable(SQLiteView):
 
     def free_slot(self, slot: Slot) -> None:
         values = (slot.library_id, slot.task_id.bytes, slot.attempt, slot.owner)
-        if self._connection.execute(_FREE_SLOT, values).rowcount != 1:
+        if self._cursor.execute(_FREE_SLOT, values).rowcount != 1:
             message = f"this slot of library {slot.library_id!r} is not held"
             raise ValueError(message)
         self.state.slots -= 1

@@ -33,16 +33,16 @@ Where each commit does it is SQLite's own 1,000: the log is to come round soon, 
 written over is flushed up to twice as fast as what is added to the end of a file."""
 
 
-def _begin(connection: sqlite3.Connection) -> None:
+def _begin(cursor: sqlite3.Cursor) -> None:
     for _ in range(_TRIES - 1):
         try:
-            connection.execute("BEGIN IMMEDIATE")
+            cursor.execute("BEGIN IMMEDIATE")
         except sqlite3.OperationalError as error:
             if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
                 raise
         else:
             return
-    connection.execute("BEGIN IMMEDIATE")
+    cursor.execute("BEGIN IMMEDIATE")
 
 
 class Writer:
@@ -64,6 +64,7 @@ class Writer:
         """Below what it makes next. What was published, but not flushed, is gone after a power cut,
         though somebody may have seen its revision; another change must not have the same."""
         self._connection: sqlite3.Connection | None = None
+        self._cursor: sqlite3.Cursor | None = None
         self._synchronous = ""
         self._others: object = None
         """What SQLite changes when another connection writes."""
@@ -71,6 +72,8 @@ class Writer:
         """The queue as a whole, as it was last committed; None: not known."""
         self._kept: QueueState | None = None
         """The same, after the blocks that ended well."""
+        self._is_raised = False
+        """Whether its revision is above what `load` finds."""
         self._table: SQLiteTable | None = None
         self._is_marked = False
         self.is_lost = False
@@ -90,8 +93,11 @@ class Writer:
             is_new = connection is None
             if connection is None:
                 self._file.check_identity()  # later, the commit sees to that
-                self._connection = connection = self._file.connect()
+                connection = self._file.connect()
+                self._cursor = connection.cursor()
+                self._connection = connection  # last: an interrupt may come before
                 self._synchronous = ""
+            assert self._cursor is not None
             synchronous = "FULL" if sync and self._full else "NORMAL"
             if synchronous != self._synchronous:
                 connection.execute(f"PRAGMA synchronous = {synchronous}")
@@ -100,12 +106,13 @@ class Writer:
                 connection.execute(f"PRAGMA busy_timeout = {_PATIENCE}")
                 if not self._full:
                     connection.execute(f"PRAGMA wal_autocheckpoint = {_LAZY_LOG_PAGES}")
-            _begin(connection)
+            _begin(self._cursor)
             if is_new:
                 connection.execute(_WRITE_NOTHING)
-            (others,) = connection.execute("PRAGMA data_version").fetchone()
+            (others,) = self._cursor.execute("PRAGMA data_version").fetchone()
             if self._saved is None or others != self._others:  # somebody else has written since
                 self._saved = load(connection, self._file.path)
+                self._is_raised = self._saved.revision < self.first_revision
                 self._saved.revision = max(self._saved.revision, self.first_revision)
                 self._others = others
             self._kept = self._saved
@@ -126,17 +133,15 @@ class Writer:
         Raises:
             StoreError: The database cannot be written.
         """
-        assert self._connection is not None
+        assert self._cursor is not None
         assert self._kept is not None
         if not alone:
             try:
-                self._connection.execute("SAVEPOINT block")
+                self._cursor.execute("SAVEPOINT block")
             except sqlite3.Error as error:
                 raise explain(error, self._file.path) from error
             self._is_marked = True
-        self._table = SQLiteTable(
-            self._connection, self._file.path, self._reported, self._kept.copy()
-        )
+        self._table = SQLiteTable(self._cursor, self._file.path, self._reported, self._kept.copy())
         return self._table
 
     def keep(self) -> None:
@@ -182,14 +187,16 @@ class Writer:
         Raises:
             StoreError: All was taken back.
         """
-        assert self._connection is not None
+        assert self._cursor is not None
         assert self._kept is not None
         try:
-            if self._kept is not self._saved and self._kept != self._saved:
-                self._kept.save(self._connection)
+            saves = self._must_save(self._kept)
+            if saves:
+                self._kept.save(self._cursor)
             self._file.check_identity()
             self._saved = None  # until it is known, whatever comes in between
-            self._connection.execute("COMMIT")
+            self._cursor.execute("COMMIT")
+            self._is_raised = self._is_raised and not saves
             self._saved = self._kept
         except sqlite3.Error as error:
             self.is_lost = True  # first: what comes next may be interrupted
@@ -198,6 +205,14 @@ class Writer:
         except StoreError:
             self.rollback()
             raise
+
+    def _must_save(self, state: QueueState) -> bool:
+        """Return whether `load` would not find a state, since more happened than it can tell."""
+        saved = self._saved
+        assert saved is not None
+        if state is saved:
+            return False
+        return state != saved if self._is_raised else not state.adds_only(saved)
 
     def rollback(self) -> None:
         """Take all back, if a transaction is open; the connection is good for the next one."""
@@ -228,12 +243,15 @@ class Writer:
     def close(self) -> None:
         """Close the connection; the next `begin` opens another one."""
         connection, self._connection = self._connection, None
+        cursor, self._cursor = self._cursor, None
         self._saved = None
-        if connection is not None:
-            with suppress(sqlite3.Error):
-                connection.close()
+        for one in (cursor, connection):  # the file stays open as long as a cursor has a statement
+            if one is not None:
+                with suppress(sqlite3.Error):
+                    one.close()
 
-    def forget(self) -> sqlite3.Connection | None:  # pragma: no cover - in forked children only
-        """Let go of the connection without closing it, and return it."""
-        connection, self._connection = self._connection, None
-        return connection
+    def forget(self) -> sqlite3.Cursor | None:  # pragma: no cover - in forked children only
+        """Let go of the connection without closing it, and return what keeps it open."""
+        cursor, self._cursor = self._cursor, None
+        self._connection = None
+        return cursor
