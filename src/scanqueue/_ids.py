@@ -19,6 +19,14 @@ _UNKNOWN = SafeUUID.unknown  # Python 3.11 looks for a member in a slow way
 _set_int, _set_is_safe = (vars(UUID)[name].__set__ for name in ("int", "is_safe"))
 
 
+def to_uuid(number: int) -> UUID:
+    """Return the UUID of a number of 128 bits, unchecked."""
+    found = _new(UUID)
+    _set_int(found, number)
+    _set_is_safe(found, _UNKNOWN)
+    return found
+
+
 class _Pool:
     """Random bytes of the operating system, fetched for many ids at a time.
 
@@ -36,10 +44,7 @@ class _Pool:
             random = os.urandom(16 * _POOL_SIZE)
             *chunks, chunk = (random[at : at + 16] for at in range(0, len(random), 16))
             self._chunks.extend(chunks)
-        task_id = _new(UUID)
-        _set_int(task_id, int.from_bytes(chunk) & _RANDOM_BITS | _VERSION_AND_VARIANT)
-        _set_is_safe(task_id, _UNKNOWN)
-        return task_id
+        return to_uuid(int.from_bytes(chunk) & _RANDOM_BITS | _VERSION_AND_VARIANT)
 
     def after_fork(self) -> None:  # pragma: no cover - runs in forked children only
         """Forget what is left: a child would make the ids that its parent makes."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
-from typing import Any, TypeAlias
-from uuid import UUID
+from typing import TYPE_CHECKING, Any, TypeAlias
 
+from scanqueue._ids import to_uuid
 from scanqueue._scope import WHOLE_LIBRARY
 from scanqueue._validate import check_library_id
 from scanqueue.models import (
@@ -19,6 +19,9 @@ from scanqueue.models import (
     TaskStatus,
 )
 from scanqueue.records import Slot, TaskRecord
+
+if TYPE_CHECKING:
+    from uuid import UUID
 
 Row: TypeAlias = tuple[Any, ...]
 """What SQLite returns: each value may be of any type, whatever the schema says."""
@@ -131,7 +134,7 @@ def decode(row: Row) -> TaskRecord:
     if not (error is None or type(error) is str):
         raise TypeError("the error is not a text")
     task = TaskRecord(
-        UUID(bytes=task_id),
+        _decode_id(task_id),
         check_library_id(library_id),
         _PRIORITIES[priority],
         _STATUSES[status],
@@ -162,6 +165,12 @@ def decode(row: Row) -> TaskRecord:
     return task
 
 
+def _decode_id(raw: bytes) -> UUID:
+    if type(raw) is not bytes or len(raw) != 16:  # noqa: PLR2004 - bytes of a UUID
+        raise ValueError("an id is not of 16 bytes")
+    return to_uuid(int.from_bytes(raw))
+
+
 def _scope(paths: str | None, deep: bool) -> ScanScope:  # noqa: FBT001 - a field of the scope
     if paths is None:
         return ScanScope(deep=deep)
@@ -180,4 +189,4 @@ def decode_slot(row: Row) -> Slot:
     _, library_id, task_id, attempt, owner = row
     if type(attempt) is not int or type(owner) is not str:
         raise TypeError("the attempt is not a number, or the owner not a text")
-    return Slot(check_library_id(library_id), UUID(bytes=task_id), attempt, owner)
+    return Slot(check_library_id(library_id), _decode_id(task_id), attempt, owner)

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import sqlite3
 from collections import deque
-from contextlib import closing
 from functools import lru_cache
+from itertools import compress
 from logging import ERROR, getLogger
+from operator import ne
 from typing import TYPE_CHECKING
 
 import attrs
@@ -262,7 +263,8 @@ class SQLiteView:
         if limit == 0:
             return found
         broken: list[int] = []
-        with closing(self._connection.execute(query, values)) as rows:
+        rows = self._connection.execute(query, values)
+        try:
             for row in rows:
                 try:
                     found.append(decode(row))
@@ -272,6 +274,8 @@ class SQLiteView:
                 else:
                     if len(found) == limit:
                         break
+        finally:
+            rows.close()
         for number in broken:
             self._set_aside(kind, number)
         return found
@@ -311,19 +315,19 @@ class SQLiteTable(SQLiteView):
         self.state.add()
 
     def replace(self, old: TaskRecord, new: TaskRecord) -> None:
+        values, were = encode_changing(new), encode_changing(old)
         changes: dict[str, Any] = {"revision": new.revision}
-        pairs = zip(CHANGING_COLUMNS, encode_changing(new), encode_changing(old), strict=True)
-        changes |= {column: value for column, value, was in pairs if value != was}
+        changes |= compress(zip(CHANGING_COLUMNS, values, strict=True), map(ne, values, were))
         if new.status.is_ended and not old.status.is_ended:
             assert new.completed_at is not None
             changes["ended_by"] = self._latest_end(to_microseconds(new.completed_at))
         statement = _update(*changes)
-        values = (*changes.values(), new.id.bytes, old.revision)
+        parameters = (*changes.values(), bytearray(new.id.bytes), old.revision)
         try:
-            updated = self._cursor.execute(statement, values)
+            updated = self._cursor.execute(statement, parameters)
         except sqlite3.IntegrityError:
             self._set_lost_aside(new)
-            updated = self._cursor.execute(statement, values)
+            updated = self._cursor.execute(statement, parameters)
         if updated.rowcount != 1:
             message = f"task {new.id} has changed since it was read"
             raise ValueError(message)
