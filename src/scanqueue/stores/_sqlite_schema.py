@@ -91,8 +91,14 @@ _VERSION_1 = (
     """,
 )
 
-_VERSION_2 = ()
-"""The same tables; but tasks may be there that the row of the queue does not count yet."""
+_VERSION_2 = (
+    "DROP INDEX by_revision",
+    """
+    CREATE INDEX by_revision ON tasks (revision)
+    WHERE revision <> seq AND status <> 'unreadable'
+    """,
+)
+"""A task is added without a change of `queue`, and is found by its `seq` until it changes."""
 
 MIGRATIONS: tuple[Sequence[str], ...] = (_VERSION_1, _VERSION_2)
 """At n, the statements that make version n + 1 of version n; version 0 is an empty file."""

@@ -12,12 +12,13 @@ from collections import deque
 from functools import lru_cache
 from itertools import compress
 from logging import ERROR, getLogger
-from operator import ne
+from operator import attrgetter, ne
 from typing import TYPE_CHECKING
 
 import attrs
 
 from scanqueue._logs import log
+from scanqueue._validate import MAX_INT
 from scanqueue.models import TaskPriority, TaskStatus
 from scanqueue.stores._sqlite_rows import (
     CHANGING_COLUMNS,
@@ -74,7 +75,13 @@ ENDED = _select("ended_by >= ? AND completed_at >= ? ORDER BY ended_by DESC, ran
 ENDED_OF = _select(
     "library_id = ? AND ended_by >= ? AND completed_at >= ? ORDER BY ended_by DESC, rank DESC"
 )
-CHANGED = _select(f"revision > ? AND status <> '{UNREADABLE}' ORDER BY revision")
+CHANGED = _select(
+    f"revision > ? AND revision <> seq AND status <> '{UNREADABLE}' ORDER BY revision"
+)
+UNCHANGED = _select(
+    f"seq > ? AND seq <= ? AND revision = seq AND status <> '{UNREADABLE}' ORDER BY seq"
+)
+"""The tasks with which nothing has happened since they were added."""
 LATEST_END = (
     "SELECT ended_by FROM tasks WHERE ended_by IS NOT NULL AND typeof(ended_by) = 'integer'"
     " ORDER BY ended_by DESC LIMIT 1"
@@ -240,7 +247,10 @@ class SQLiteView:
         return self._records(ENDED_OF, (library_id, moment, moment), limit)
 
     def changed(self, after: int, limit: int | None) -> list[TaskRecord]:
-        return self._records(CHANGED, (after,), limit)
+        changed = self._records(CHANGED, (after,), limit)
+        last = changed[-1].revision if changed and len(changed) == limit else MAX_INT
+        unchanged = self._records(UNCHANGED, (after, last), limit)
+        return sorted(unchanged + changed, key=attrgetter("revision"))[:limit]
 
     def _record(self, query: str, values: Row) -> TaskRecord | None:
         found = self._records(query, values, 1)
