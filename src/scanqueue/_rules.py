@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from scanqueue.records import OwnerId
 
 _PENDING = TaskStatus.PENDING  # Python 3.11 looks for a member in a slow way
-_CREATED = SubmitOutcome.CREATED
 
 PRUNE_BATCH = 64
 """How many expired tasks one transaction deletes at most, so that none takes long."""
@@ -156,7 +155,7 @@ def submit(
     revision = table.next_revision()
     task = TaskRecord(new_id(), library_id, priority, _PENDING, scope, now, revision, rank=revision)
     table.insert(task)
-    return task, _CREATED if running is None else SubmitOutcome.FOLLOW_UP
+    return task, SubmitOutcome.CREATED if running is None else SubmitOutcome.FOLLOW_UP
 
 
 def _raise(

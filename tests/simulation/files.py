@@ -8,7 +8,7 @@ transaction to end, or for its time to be over, and then asks again.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache, partial
 from pathlib import Path
@@ -25,8 +25,20 @@ _BUSY_TIMEOUT = "PRAGMA busy_timeout = "
 _ENDS = ("COMMIT", "ROLLBACK")
 
 
+class SimCursor(sqlite3.Cursor):
+    """A cursor that comes to a point before each statement, and waits in virtual time."""
+
+    connection: SimConnection
+
+    def execute(self, sql: str, parameters: object = (), /) -> SimCursor:
+        """Execute a statement, as soon as no other connection is in the way."""
+        execute = super().execute
+        self.connection.run(lambda sql: execute(sql, parameters), sql)  # type: ignore[arg-type]
+        return self
+
+
 class SimConnection(sqlite3.Connection):
-    """A connection that comes to a point before each statement, and waits in virtual time."""
+    """A connection whose cursors wait in virtual time."""
 
     world: World
     patience = 5.0
@@ -36,7 +48,15 @@ class SimConnection(sqlite3.Connection):
     process = 0
     """Whose it is: that of the thread that used it last."""
 
+    def cursor(self, factory: object = None) -> SimCursor:  # type: ignore[override]
+        """Return a cursor that waits."""
+        return super().cursor(SimCursor)
+
     def execute(self, sql: str, parameters: object = (), /) -> sqlite3.Cursor:
+        """Execute a statement with a cursor that waits."""
+        return self.cursor().execute(sql, parameters)
+
+    def run(self, execute: Callable[[str], object], sql: str) -> None:
         """Execute a statement, as soon as no other connection is in the way."""
         if sql.startswith(_BUSY_TIMEOUT):
             self.patience = float(sql.removeprefix(_BUSY_TIMEOUT)) / 1000
@@ -48,7 +68,7 @@ class SimConnection(sqlite3.Connection):
         deadline = scheduler.time + self.patience
         while True:
             try:
-                cursor = super().execute(sql, parameters)  # type: ignore[arg-type]  # passed on
+                execute(sql)
             except sqlite3.OperationalError as error:
                 is_busy = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
                 if not is_busy or scheduler.is_over or scheduler.time >= deadline:
@@ -58,7 +78,7 @@ class SimConnection(sqlite3.Connection):
             else:
                 if sql in _ENDS:
                     self._let_others_try()
-                return cursor
+                return
 
     def close(self) -> None:
         """Close it, and with that end its transaction."""
