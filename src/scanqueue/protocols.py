@@ -216,7 +216,7 @@ class TaskTable(TaskView, Protocol):
         """Return the next revision of the queue; one that is not used leaves a gap. O(1)."""
 
     def insert(self, task: TaskRecord) -> None:
-        """Add a PENDING task. O(log n)."""
+        """Add a new task: PENDING, with the revision that was made for it. O(log n)."""
 
     def replace(self, old: TaskRecord, new: TaskRecord) -> None:
         """Put a successor in the place of a record. O(log n).

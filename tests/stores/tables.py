@@ -25,7 +25,8 @@ def table_in_memory(revision: int) -> SQLiteTable:
     upgrade(connection, "memory")
     connection.execute("INSERT INTO queue (one, revision) VALUES (1, ?)", (revision,))
     connection.execute("BEGIN")
-    return SQLiteTable(connection.cursor(), "memory", Unreadable(), load(connection, "memory"))
+    cursor = connection.cursor()
+    return SQLiteTable(cursor, "memory", Unreadable(), load(cursor, "memory"))
 
 
 def values_of(task: TaskRecord) -> tuple[object, ...]:

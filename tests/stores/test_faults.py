@@ -24,7 +24,7 @@ from scanqueue.stores._sqlite_errors import explain
 from scanqueue.stores.sqlite import SQLiteStore
 from tests.stores.crowd import noted_limits
 from tests.stores.test_opening import mounted
-from tests.stores.tools import PATIENCE, Call, OpenStore, put, submit, waiting
+from tests.stores.tools import PATIENCE, Call, OpenStore, put, submit, waiting, writing_connection
 
 # --- the file ---
 
@@ -148,8 +148,7 @@ def test_a_database_that_others_let_go_is_written(
     """If they do within its patience; here, it is asked for twice in vain."""
     monkeypatch.setattr(_writer, "_TRIES", patience)
     submit(store, "music")
-    connection = store._writer._connection
-    assert connection is not None
+    connection = writing_connection(store)
     asked: list[str] = []
     with closing(sqlite3.connect(path, isolation_level=None, check_same_thread=False)) as theirs:
 
@@ -251,7 +250,7 @@ def test_a_rollback_of_sqlite_itself_is_noticed(store: SQLiteStore) -> None:
     def work() -> None:
         with store.write() as table:
             put(table, "music")
-            table._connection.execute("ROLLBACK")  # type: ignore[attr-defined]
+            table._cursor.execute("ROLLBACK")  # type: ignore[attr-defined]
 
     text = f"the queue in {store.path!r} failed: its changes were rolled back"
     with pytest.raises(StoreError, match=text):
@@ -263,8 +262,7 @@ def test_a_rollback_of_sqlite_itself_is_noticed(store: SQLiteStore) -> None:
 def test_a_transaction_that_cannot_begin_is_explained(store: SQLiteStore) -> None:
     """At once: only a busy database is asked again."""
     submit(store, "music")
-    connection = store._writer._connection
-    assert connection is not None
+    connection = writing_connection(store)
     connection.execute("BEGIN")
     with pytest.raises(StoreError, match=r"SQLite refused .*within a transaction"):
         submit(store, "films")
@@ -278,11 +276,11 @@ def test_a_connection_that_is_of_no_use_is_replaced(store: SQLiteStore) -> None:
     def write() -> None:
         with store.write() as table:
             put(table, "music")
-            table._connection.close()  # type: ignore[attr-defined]
+            table._cursor.connection.close()  # type: ignore[attr-defined]
 
     def read() -> None:
         with store.read() as view:
-            view._connection.close()  # type: ignore[attr-defined]
+            view._cursor.connection.close()  # type: ignore[attr-defined]
             view.revision()
 
     for work in (write, read):
@@ -320,7 +318,7 @@ def test_a_group_survives_what_one_of_it_does_to_the_connection(
     def first() -> None:
         with store.write() as table:
             put(table, "first")
-            table._connection.set_authorizer(authorize)  # type: ignore[attr-defined]
+            table._cursor.connection.set_authorizer(authorize)  # type: ignore[attr-defined]
             inside.set()
             assert go_on.wait(PATIENCE)
 
@@ -367,12 +365,12 @@ def test_a_commit_that_fails_is_lost(store: SQLiteStore) -> None:
     """Whoever is interrupted after it must be able to tell."""
     submit(store, "music")
     writer = store._writer
-    assert writer._connection is not None
+    assert writer._cursor is not None
 
     def authorize(_action: int, name: str | None, *_: object) -> int:
         return sqlite3.SQLITE_DENY if name == "COMMIT" else sqlite3.SQLITE_OK
 
-    writer._connection.set_authorizer(authorize)
+    writer._cursor.connection.set_authorizer(authorize)
     for _ in range(2):
         writer.begin(sync=True)
         assert writer.is_lost is False
@@ -393,7 +391,7 @@ def test_a_reader_that_gets_no_connection_is_told(
         raise failing(sqlite3.SQLITE_CANTOPEN)
 
     with store.read() as view:
-        idle = view._connection  # type: ignore[attr-defined]
+        idle = view._cursor.connection  # type: ignore[attr-defined]
     idle.close()
     with pytest.raises(StoreError), store.read():
         pass
@@ -434,7 +432,7 @@ def test_progress_is_not_flushed_and_endings_are(open_store: OpenStore, durabili
     full, normal = 2, 1
     for sync in (True, False, True):
         with store.write(sync=sync) as table:
-            (level,) = table._connection.execute("PRAGMA synchronous").fetchone()  # type: ignore[attr-defined]
+            (level,) = table._cursor.execute("PRAGMA synchronous").fetchone()  # type: ignore[attr-defined]
         assert level == (full if sync and durability == "full" else normal)
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from scanqueue import ScanQueueService, SQLiteStore, TaskPriority
 from scanqueue.models import SubmitOutcome
+from tests.stores.tools import writing_connection
 
 
 @pytest.fixture
@@ -30,8 +31,7 @@ def queue(store: SQLiteStore) -> Iterator[ScanQueueService]:
 @contextmanager
 def statements(store: SQLiteStore) -> Iterator[list[str]]:
     """Collect what the one connection that writes is given."""
-    connection = store._writer._connection
-    assert connection is not None
+    connection = writing_connection(store)
     given: list[str] = []
     connection.set_trace_callback(given.append)
     yield given

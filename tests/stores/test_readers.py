@@ -20,14 +20,9 @@ class FakeConnection:
         self.failing = failing
         self.is_closed = False
 
-    @property
-    def connection(self) -> FakeConnection:
-        """Stand in for the one of a cursor."""
-        return self
-
-    def cursor(self) -> FakeConnection:
-        """Stand in for `cursor`, and for what it returns."""
-        return self
+    def cursor(self) -> FakeCursor:
+        """Stand in for `cursor`."""
+        return FakeCursor(self)
 
     def execute(self, statement: str) -> None:
         """Stand in for `execute`."""
@@ -39,6 +34,20 @@ class FakeConnection:
         self.is_closed = True
         if "close" in self.failing:
             raise sqlite3.OperationalError("disk I/O error")
+
+
+class FakeCursor:
+    """A cursor of a connection on which calls fail."""
+
+    def __init__(self, connection: FakeConnection) -> None:
+        self.connection = connection
+
+    def execute(self, statement: str) -> None:
+        """Stand in for `execute`."""
+        self.connection.execute(statement)
+
+    def close(self) -> None:
+        """Stand in for `close`."""
 
 
 class FakeFile:

@@ -38,7 +38,7 @@ def test_every_field_comes_back(one: ScanTask, two: ScanTask, rank: int) -> None
     assert found is not None
     assert values_of(found) == values_of(task)
     assert type(found.library_id) is type(one.library_id)
-    table._connection.close()
+    table._cursor.connection.close()
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def test_every_kind_of_scope_comes_back(scope: ScanScope) -> None:
     found = table.get(task.id)
     assert found is not None
     assert found.scope == scope
-    table._connection.close()
+    table._cursor.connection.close()
 
 
 def test_libraries_that_look_alike_are_kept_apart() -> None:
@@ -66,4 +66,4 @@ def test_libraries_that_look_alike_are_kept_apart() -> None:
         assert found is not None
         assert found.id == task.id
         assert found.library_id == library_id
-    table._connection.close()
+    table._cursor.connection.close()

@@ -29,7 +29,7 @@ QUERIES = {
 def test_no_query_scans_or_sorts(name: str) -> None:
     """By SQLite's own plan."""
     query = QUERIES[name]
-    connection = table_in_memory(0)._connection
+    connection = table_in_memory(0)._cursor.connection
     values = (0,) * query.count("?")
     plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {query}", values)]
     connection.close()
@@ -73,7 +73,7 @@ def test_a_hundred_thousand_pending_tasks_are_there_at_once(store: SQLiteStore, 
         steps += 1
 
     with large.read() as view:
-        view._connection.set_progress_handler(step, 100)  # type: ignore[attr-defined]
+        view._cursor.connection.set_progress_handler(step, 100)  # type: ignore[attr-defined]
         assert view.counts().pending == count + 1
         claimable = view.first_claimable()
         assert claimable is not None
@@ -105,13 +105,13 @@ def test_to_read_all_changes_in_pages_takes_as_long_as_there_are_changes() -> No
         nonlocal steps
         steps += 1
 
-    table._connection.set_progress_handler(step, 10)
+    table._cursor.connection.set_progress_handler(step, 10)
     found: list[int] = []
     while page := table.changed(found[-1] if found else 0, 50):
         found += [task.revision for task in page]
-    table._connection.set_progress_handler(None, 0)
+    table._cursor.connection.set_progress_handler(None, 0)
     assert len(found) == len(tasks)
     assert found == sorted(found)
     assert steps < 6 * len(tasks)
     assert table.changed(0, 0) == []
-    table._connection.close()
+    table._cursor.connection.close()

@@ -30,7 +30,7 @@ def table(request: pytest.FixtureRequest) -> Iterator[TaskTable]:
     else:
         in_database = table_in_memory(5)
         yield in_database
-        in_database._connection.close()
+        in_database._cursor.connection.close()
 
 
 def test_each_revision_is_one_more_than_the_last(table: TaskTable) -> None:

@@ -69,6 +69,13 @@ def waiting(store: TaskStore) -> list[LibraryId]:
         return [task.library_id for task in view.pending(None)]
 
 
+def writing_connection(store: SQLiteStore) -> sqlite3.Connection:
+    """Return the one connection that writes, which there must be."""
+    cursor = store._writer._cursor
+    assert cursor is not None
+    return cursor.connection
+
+
 def edit(path: Path, statement: str, *values: object) -> None:
     """Do to the database what this library never would."""
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:

@@ -132,12 +132,13 @@ class Reading:
         tells: Whether to log what was found; the caller holds no lock then.
     """
 
-    __slots__ = ("_connection", "_readers", "_tells")
+    __slots__ = ("_connection", "_cursor", "_readers", "_tells")
 
     def __init__(self, readers: Readers, *, tells: bool = True) -> None:
         self._readers = readers
         self._tells = tells
         self._connection: sqlite3.Connection | None = None
+        self._cursor: sqlite3.Cursor | None = None
 
     def __enter__(self) -> SQLiteView:
         readers = self._readers
@@ -145,7 +146,7 @@ class Reading:
         file.check_identity()
         try:
             self._connection = connection = readers.take()
-            cursor = connection.cursor()
+            self._cursor = cursor = connection.cursor()
             cursor.execute("BEGIN")
         except sqlite3.Error as error:
             self._end()
@@ -170,6 +171,8 @@ class Reading:
         if connection is None:
             return
         try:
+            if self._cursor is not None:
+                self._cursor.close()  # with it, a statement that was left before its last row
             connection.execute("ROLLBACK")
         except sqlite3.Error:
             with suppress(sqlite3.Error):

@@ -39,8 +39,8 @@ _RETRY_INTERVAL = 0.01
 """Seconds between two tries of what does not wait by itself."""
 
 PAGE_SIZE = 1024
-"""Bytes of a page. A task changes about six pages, and each is written as a whole: with the usual
-4,096 a submission takes a fifth longer where no flush hides it."""
+"""Bytes of a page. A task that is added changes four pages, and each is written as a whole: with
+the usual 4,096 a submission takes a fifth longer where no flush hides it."""
 
 _SMALLEST = 512
 """Bytes of the smallest database of SQLite that is not empty: one page of the smallest size."""

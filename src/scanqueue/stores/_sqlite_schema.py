@@ -142,18 +142,18 @@ def upgrade(connection: sqlite3.Connection, path: str) -> None:
         raise StoreCorruptError(message)
 
 
-def refuse_newer(connection: sqlite3.Connection, path: str) -> int:
+def refuse_newer(database: sqlite3.Connection | sqlite3.Cursor, path: str) -> int:
     """Return the version of a database.
 
     Args:
-        connection: To it.
+        database: What executes statements on it.
         path: Its file, for errors.
 
     Raises:
         StoreVersionError: It is newer than what this library knows.
         sqlite3.Error: SQLite refused.
     """
-    version: int = connection.execute("PRAGMA user_version").fetchone()[0]
+    version: int = database.execute("PRAGMA user_version").fetchone()[0]
     if version > len(MIGRATIONS):
         message = (
             f"the queue in {path!r} was made by a newer version of scanqueue (its format is"

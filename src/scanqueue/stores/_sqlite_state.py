@@ -93,11 +93,11 @@ class QueueState:
         cursor.execute(_UPDATE, values)
 
 
-def load(connection: sqlite3.Connection, path: str) -> QueueState:
+def load(cursor: sqlite3.Cursor, path: str) -> QueueState:
     """Read the row, and what was added since it was written.
 
     Args:
-        connection: Inside a transaction.
+        cursor: Inside a transaction.
         path: The file, for errors.
 
     Raises:
@@ -105,8 +105,8 @@ def load(connection: sqlite3.Connection, path: str) -> QueueState:
         StoreCorruptError: The row is gone, or holds something else than numbers.
         sqlite3.Error: SQLite refused.
     """
-    refuse_newer(connection, path)
-    row = connection.execute(_SELECT).fetchone()
+    refuse_newer(cursor, path)
+    row = cursor.execute(_SELECT).fetchone()
     if row is None or any(type(value) is not int for value in row):
         message = (
             f"the queue in {path!r} is damaged: it does not know its own state; put a backup in"

@@ -152,14 +152,14 @@ class SQLiteView:
     """A `TaskView` of a database, inside one transaction.
 
     Args:
-        cursor: Where the transaction is. It runs what is answered at once: to make a cursor for
-            each statement takes as long as some of them.
+        cursor: Where the transaction is. All statements are run on this one: the next, or its
+            end, puts an end to one that was left, or interrupted, before its last row.
         path: The file, for errors.
         reported: The records that are known to be unreadable.
         state: The queue as a whole, where it is known.
     """
 
-    __slots__ = ("_connection", "_cursor", "_free_library", "_path", "_reported", "_state")
+    __slots__ = ("_cursor", "_free_library", "_path", "_reported", "_state")
 
     def __init__(
         self,
@@ -169,7 +169,6 @@ class SQLiteView:
         state: QueueState | None = None,
     ) -> None:
         self._cursor = cursor
-        self._connection = cursor.connection
         self._path = path
         self._reported = reported
         self._state = state
@@ -180,7 +179,7 @@ class SQLiteView:
     def state(self) -> QueueState:
         """The queue as a whole, read at the first need."""
         if self._state is None:
-            self._state = load(self._connection, self._path)
+            self._state = load(self._cursor, self._path)
         return self._state
 
     def revision(self) -> int:
@@ -273,19 +272,15 @@ class SQLiteView:
         if limit == 0:
             return found
         broken: list[int] = []
-        rows = self._connection.execute(query, values)
-        try:
-            for row in rows:
-                try:
-                    found.append(decode(row))
-                except Exception as error:  # noqa: BLE001 - whatever is wrong with it
-                    broken.append(row[0])
-                    self._report(kind, row[0], error)
-                else:
-                    if len(found) == limit:
-                        break
-        finally:
-            rows.close()
+        for row in self._cursor.execute(query, values):
+            try:
+                found.append(decode(row))
+            except Exception as error:  # noqa: BLE001 - whatever is wrong with it
+                broken.append(row[0])
+                self._report(kind, row[0], error)
+            else:
+                if len(found) == limit:
+                    break
         for number in broken:
             self._set_aside(kind, number)
         return found
@@ -346,7 +341,7 @@ class SQLiteTable(SQLiteView):
     def _set_lost_aside(self, task: TaskRecord) -> None:
         """Set aside what runs in the library of a task that is claimed: its slot was damaged."""
         query = "SELECT seq FROM tasks WHERE library_id = ? AND status = 'running'"
-        for (number,) in self._connection.execute(query, (task.library_id,)).fetchall():
+        for (number,) in self._cursor.execute(query, (task.library_id,)).fetchall():
             self._report("tasks", number, ValueError("it runs without a slot"))
             self._set_aside("tasks", number)
 
@@ -375,9 +370,9 @@ class SQLiteTable(SQLiteView):
         self.state.paused = paused
 
     def delete_ended(self, before: datetime, limit: int) -> int:
-        rows = self._connection.execute(EXPIRED, (to_microseconds(before), limit)).fetchall()
+        rows = self._cursor.execute(EXPIRED, (to_microseconds(before), limit)).fetchall()
         if rows:
-            self._connection.executemany(
+            self._cursor.executemany(
                 "DELETE FROM tasks WHERE seq = ?", [(number,) for number, _ in rows]
             )
             for _, status in rows:
@@ -391,9 +386,9 @@ class SQLiteTable(SQLiteView):
     def _set_aside(self, kind: str, number: int) -> None:
         """Take a record out of all indexes and counts, so that its library works again."""
         if kind == "tasks":
-            self._connection.execute(_SET_ASIDE, (number,))
+            self._cursor.execute(_SET_ASIDE, (number,))
         else:
-            self._connection.execute("DELETE FROM slots WHERE seq = ?", (number,))
+            self._cursor.execute("DELETE FROM slots WHERE seq = ?", (number,))
         self._count_again()
         self.next_revision()  # nobody's, but who polls for it looks again
 
@@ -402,8 +397,8 @@ class SQLiteTable(SQLiteView):
         state = self.state
         state.by_status = dict.fromkeys(TaskStatus, 0)
         state.stopping = 0
-        for status, count, stopping in self._connection.execute(_COUNT_ALL).fetchall():
+        for status, count, stopping in self._cursor.execute(_COUNT_ALL).fetchall():
             if status in state.by_status:
                 state.by_status[TaskStatus(status)] = count
                 state.stopping += int(stopping)
-        (state.slots,) = self._connection.execute("SELECT count(*) FROM slots").fetchone()
+        (state.slots,) = self._cursor.execute("SELECT count(*) FROM slots").fetchone()

@@ -63,8 +63,8 @@ class Writer:
         self.first_revision = 0
         """Below what it makes next. What was published, but not flushed, is gone after a power cut,
         though somebody may have seen its revision; another change must not have the same."""
-        self._connection: sqlite3.Connection | None = None
         self._cursor: sqlite3.Cursor | None = None
+        """Of its one connection; all statements are run on this one."""
         self._synchronous = ""
         self._others: object = None
         """What SQLite changes when another connection writes."""
@@ -89,32 +89,31 @@ class Writer:
             StoreError: The database cannot be written.
         """
         try:
-            connection = self._connection
-            is_new = connection is None
-            if connection is None:
+            cursor = self._cursor
+            is_new = cursor is None
+            if cursor is None:
                 self._file.check_identity()  # later, the commit sees to that
-                connection = self._file.connect()
-                self._cursor = connection.cursor()
-                self._connection = connection  # last: an interrupt may come before
                 self._synchronous = ""
-            assert self._cursor is not None
+                self._cursor = cursor = self._file.connect().cursor()
             synchronous = "FULL" if sync and self._full else "NORMAL"
             if synchronous != self._synchronous:
-                connection.execute(f"PRAGMA synchronous = {synchronous}")
+                cursor.execute(f"PRAGMA synchronous = {synchronous}")
                 self._synchronous = synchronous
             if is_new:
-                connection.execute(f"PRAGMA busy_timeout = {_PATIENCE}")
+                cursor.execute(f"PRAGMA busy_timeout = {_PATIENCE}")
                 if not self._full:
-                    connection.execute(f"PRAGMA wal_autocheckpoint = {_LAZY_LOG_PAGES}")
-            _begin(self._cursor)
+                    cursor.execute(f"PRAGMA wal_autocheckpoint = {_LAZY_LOG_PAGES}")
+            _begin(cursor)
             if is_new:
-                connection.execute(_WRITE_NOTHING)
-            (others,) = self._cursor.execute("PRAGMA data_version").fetchone()
+                cursor.execute(_WRITE_NOTHING)
+            (others,) = cursor.execute("PRAGMA data_version").fetchone()
             if self._saved is None or others != self._others:  # somebody else has written since
-                self._saved = load(connection, self._file.path)
-                self._is_raised = self._saved.revision < self.first_revision
-                self._saved.revision = max(self._saved.revision, self.first_revision)
+                self._saved = None
+                state = load(cursor, self._file.path)
+                self._is_raised = state.revision < self.first_revision
+                state.revision = max(state.revision, self.first_revision)
                 self._others = others
+                self._saved = state  # last: an interrupt may come before
             self._kept = self._saved
             self.is_lost = False
         except sqlite3.Error as error:
@@ -150,7 +149,6 @@ class Writer:
         Raises:
             StoreError: Nothing is open any more: SQLite took all of it back.
         """
-        assert self._connection is not None
         assert self._table is not None
         self._refuse_lost()  # the mark stays: the commit takes all marks away
         state = self._table.state  # an interrupt may come here, but not between the next two
@@ -163,12 +161,12 @@ class Writer:
         Raises:
             StoreError: All was taken back.
         """
-        assert self._connection is not None
+        assert self._cursor is not None
         try:
             self._refuse_lost()
             if self._is_marked:
-                self._connection.execute("ROLLBACK TO block")
-                self._connection.execute("RELEASE block")
+                self._cursor.execute("ROLLBACK TO block")
+                self._cursor.execute("RELEASE block")
                 self._is_marked = False
         except sqlite3.Error as error:
             self.rollback()
@@ -217,18 +215,18 @@ class Writer:
     def rollback(self) -> None:
         """Take all back, if a transaction is open; the connection is good for the next one."""
         self._is_marked = False
-        connection = self._connection
-        if connection is not None:
+        cursor = self._cursor
+        if cursor is not None:
             try:
-                if connection.in_transaction:
-                    connection.execute("ROLLBACK")
+                if cursor.connection.in_transaction:
+                    cursor.execute("ROLLBACK")
             except sqlite3.Error:
                 self.close()
 
     def is_open(self) -> bool:
         """Return whether a transaction is open."""
         try:
-            return self._connection is not None and self._connection.in_transaction
+            return self._cursor is not None and self._cursor.connection.in_transaction
         except sqlite3.Error:  # somebody has closed it
             return False
 
@@ -242,16 +240,15 @@ class Writer:
 
     def close(self) -> None:
         """Close the connection; the next `begin` opens another one."""
-        connection, self._connection = self._connection, None
         cursor, self._cursor = self._cursor, None
         self._saved = None
-        for one in (cursor, connection):  # the file stays open as long as a cursor has a statement
-            if one is not None:
-                with suppress(sqlite3.Error):
-                    one.close()
+        if cursor is not None:
+            with suppress(sqlite3.Error):
+                cursor.close()  # the file stays open as long as a cursor has a statement
+            with suppress(sqlite3.Error):
+                cursor.connection.close()
 
     def forget(self) -> sqlite3.Cursor | None:  # pragma: no cover - in forked children only
         """Let go of the connection without closing it, and return what keeps it open."""
         cursor, self._cursor = self._cursor, None
-        self._connection = None
         return cursor
