@@ -27,7 +27,7 @@ _UPDATE = (
 )
 
 
-@attrs.define
+@attrs.define(eq=False)
 class QueueState:
     """How a queue is as a whole: kept in step with its tasks, so that nothing is counted."""
 
@@ -36,32 +36,29 @@ class QueueState:
     by_status: dict[TaskStatus, int]
     stopping: int
     slots: int
-    added: int = 0
-    """How many tasks were added since it was read."""
+    row: tuple[int, ...]
+    """What the row says."""
+    added: int
+    """How many tasks were added since, each with a revision of its own."""
+    floor: int = 0
+    """Below the next revision, if the latest one is lower."""
 
     def copy(self) -> QueueState:
         """Return a state of its own."""
-        by_status = self.by_status.copy()
         return QueueState(
-            self.revision, self.paused, by_status, self.stopping, self.slots, self.added
+            *(self.revision, self.paused, self.by_status.copy(), self.stopping, self.slots),
+            *(self.row, self.added, self.floor),
         )
+
+    def next_revision(self) -> int:
+        """Return a revision that nobody has seen."""
+        self.revision = revision = max(self.revision, self.floor) + 1
+        return revision
 
     def add(self) -> None:
-        """Count a task that was added, with a revision of its own."""
+        """Count a task that was added."""
         self.by_status[_PENDING] += 1
         self.added += 1
-
-    def adds_only(self, earlier: QueueState) -> bool:
-        """Return whether nothing has happened since an earlier state but that tasks were added."""
-        added = self.added - earlier.added
-        return (
-            self.revision == earlier.revision + added
-            and self.by_status
-            == earlier.by_status | {_PENDING: earlier.by_status[_PENDING] + added}
-            and self.paused == earlier.paused
-            and self.stopping == earlier.stopping
-            and self.slots == earlier.slots
-        )
 
     def counts(self) -> Counts:
         """Return how many of each there are."""
@@ -78,6 +75,26 @@ class QueueState:
             self.by_status[new.status] += 1
         self.stopping += new.is_stopping - old.is_stopping
 
+    @property
+    def is_found(self) -> bool:
+        """Whether `load` finds it as it is: by the row, and by the tasks that were added."""
+        return self._without(self.added) == self.row
+
+    def _without(self, added: int) -> tuple[int, ...]:
+        """Return it as a row, without the tasks that were added last."""
+        pending, running, completed, failed, cancelled = self.by_status.values()
+        return (
+            self.revision - added,
+            1 if self.paused else 0,  # a bool takes SQLite ten times as long
+            pending - added,
+            running,
+            completed,
+            failed,
+            cancelled,
+            self.stopping,
+            self.slots,
+        )
+
     def save(self, cursor: sqlite3.Cursor) -> None:
         """Write the row.
 
@@ -87,10 +104,8 @@ class QueueState:
         Raises:
             sqlite3.Error: SQLite refused.
         """
-        # A bool takes SQLite ten times as long.
-        counts = self.by_status.values()
-        values = (self.revision, int(self.paused), *counts, self.stopping, self.slots)
-        cursor.execute(_UPDATE, values)
+        self.row, self.added = self._without(0), 0
+        cursor.execute(_UPDATE, self.row)
 
 
 def load(cursor: sqlite3.Cursor, path: str) -> QueueState:
@@ -113,8 +128,11 @@ def load(cursor: sqlite3.Cursor, path: str) -> QueueState:
             " its place, or delete it to begin a new queue"
         )
         raise StoreCorruptError(message)
-    revision, paused, *by_status, stopping, slots, latest = row
+    *saved, latest = row
+    revision, paused, *by_status, stopping, slots = saved
     counts = dict(zip(TaskStatus, by_status, strict=True))
     added = max(0, latest - revision)
     counts[_PENDING] += added
-    return QueueState(revision + added, bool(paused), counts, stopping, slots)
+    return QueueState(
+        *(revision + added, bool(paused), counts, stopping, slots), tuple(saved), added
+    )

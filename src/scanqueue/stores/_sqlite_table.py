@@ -310,9 +310,7 @@ class SQLiteTable(SQLiteView):
         return slots
 
     def next_revision(self) -> int:
-        state = self.state
-        state.revision += 1
-        return state.revision
+        return self.state.next_revision()
 
     def insert(self, task: TaskRecord) -> None:
         values = encode_new(task)

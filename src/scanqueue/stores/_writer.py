@@ -69,11 +69,9 @@ class Writer:
         self._others: object = None
         """What SQLite changes when another connection writes."""
         self._saved: QueueState | None = None
-        """The queue as a whole, as it was last committed; None: not known."""
+        """The queue as a whole, as it was last committed; None: not known, or about to change."""
         self._kept: QueueState | None = None
         """The same, after the blocks that ended well."""
-        self._is_raised = False
-        """Whether its revision is above what `load` finds."""
         self._table: SQLiteTable | None = None
         self._is_marked = False
         self.is_lost = False
@@ -107,14 +105,12 @@ class Writer:
             if is_new:
                 cursor.execute(_WRITE_NOTHING)
             (others,) = cursor.execute("PRAGMA data_version").fetchone()
-            if self._saved is None or others != self._others:  # somebody else has written since
-                self._saved = None
+            state, self._saved = self._saved, None
+            if state is None or others != self._others:  # somebody else has written since
                 state = load(cursor, self._file.path)
-                self._is_raised = state.revision < self.first_revision
-                state.revision = max(state.revision, self.first_revision)
+                state.floor = self.first_revision
                 self._others = others
-                self._saved = state  # last: an interrupt may come before
-            self._kept = self._saved
+            self._kept = state
             self.is_lost = False
         except sqlite3.Error as error:
             self.close()  # it may be one that can only read
@@ -140,7 +136,8 @@ class Writer:
             except sqlite3.Error as error:
                 raise explain(error, self._file.path) from error
             self._is_marked = True
-        self._table = SQLiteTable(self._cursor, self._file.path, self._reported, self._kept.copy())
+        state = self._kept if alone else self._kept.copy()
+        self._table = SQLiteTable(self._cursor, self._file.path, self._reported, state)
         return self._table
 
     def keep(self) -> None:
@@ -188,13 +185,10 @@ class Writer:
         assert self._cursor is not None
         assert self._kept is not None
         try:
-            saves = self._must_save(self._kept)
-            if saves:
+            if not self._kept.is_found:
                 self._kept.save(self._cursor)
             self._file.check_identity()
-            self._saved = None  # until it is known, whatever comes in between
             self._cursor.execute("COMMIT")
-            self._is_raised = self._is_raised and not saves
             self._saved = self._kept
         except sqlite3.Error as error:
             self.is_lost = True  # first: what comes next may be interrupted
@@ -203,14 +197,6 @@ class Writer:
         except StoreError:
             self.rollback()
             raise
-
-    def _must_save(self, state: QueueState) -> bool:
-        """Return whether `load` would not find a state, since more happened than it can tell."""
-        saved = self._saved
-        assert saved is not None
-        if state is saved:
-            return False
-        return state != saved if self._is_raised else not state.adds_only(saved)
 
     def rollback(self) -> None:
         """Take all back, if a transaction is open; the connection is good for the next one."""
