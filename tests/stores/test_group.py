@@ -323,13 +323,13 @@ def test_an_interrupt_between_the_block_and_its_commit_keeps_the_block(
     crowd: Crowd, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It had ended well."""
-    real_hand_on = crowd.writers._hand_on
+    real_settle = crowd.writers._settle
 
-    def interrupted(group: object, block: object) -> bool:
-        monkeypatch.setattr(crowd.writers, "_hand_on", real_hand_on)
+    def interrupted(group: object) -> None:
+        monkeypatch.setattr(crowd.writers, "_settle", real_settle)
         raise Interrupt
 
-    monkeypatch.setattr(crowd.writers, "_hand_on", interrupted)
+    monkeypatch.setattr(crowd.writers, "_settle", interrupted)
     with pytest.raises(Interrupt), Block(crowd.writers, sync=True) as changes:
         changes.append(1)
     assert crowd.engine.stored == [1]

@@ -184,9 +184,9 @@ class Writers(Generic[T]):
             group.members.append(block)
             if self._waiting[group.sync]:
                 self._run_others(group)
-            if group.failure is None and self._hand_on(group, block):
-                block.wait(lambda: group.is_settled)
-            else:
+                if group.failure is None and self._hand_on(group, block):
+                    block.wait(lambda: group.is_settled)
+            if not group.is_settled:
                 self._settle(group)
         except BaseException as failure:
             self._retreat(block, failure)
