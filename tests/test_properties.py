@@ -240,7 +240,7 @@ def test_whatever_is_claimed_next_nothing_more_urgent_or_older_is_passed_over(
         claim_in_order(queue, data)
         return
     table = table_in_memory(FIRST_REVISION)
-    with closing(table._connection):
+    with closing(table._cursor.connection):
         queue.table = table  # type: ignore[assignment]
         claim_in_order(queue, data)
 

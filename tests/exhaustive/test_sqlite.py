@@ -37,4 +37,4 @@ def test_both_tables_walk_the_same_way(world: World, seed: int) -> None:
         assert plain(said[0]) == plain(said[1])
         follows = what_follows(world, move, said[0])
         assert plain(answers(memory, world.libraries)) == plain(answers(database, world.libraries))
-    table._connection.close()
+    table._cursor.connection.close()
