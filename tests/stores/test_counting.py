@@ -66,11 +66,14 @@ def test_what_is_more_than_a_submission_is_written(
         put(table, "photos")
     assert row(path) == (1006, 3)
     with store.write() as table:
+        put(table, "games")
+    assert row(path) == (1006, 3)  # paused as before
+    with store.write() as table:
         put(table, "comics")
         table.next_revision()
-    assert row(path) == (1008, 4)
-    submit(other, "games")
-    assert known(store) == known(other) == (1009, 5)
+    assert row(path) == (1009, 5)
+    submit(other, "plays")
+    assert known(store) == known(other) == (1010, 6)
 
 
 def test_what_was_taken_back_is_not_counted(

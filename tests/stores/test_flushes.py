@@ -28,6 +28,16 @@ def queue(store: SQLiteStore) -> Iterator[ScanQueueService]:
     queue.shutdown()
 
 
+@pytest.mark.parametrize(("durability", "pages"), [("full", 1000), ("normal", 4000)])
+def test_how_long_the_log_becomes(tmp_path: Path, durability: str, pages: int) -> None:
+    """Where each commit waits for the disk it comes round soon; where none does, it is long."""
+    store = SQLiteStore(tmp_path / "queue.sqlite3", durability=durability)  # type: ignore[arg-type]
+    with ScanQueueService(None, store=store) as queue:
+        queue.submit_task("music")
+        connection = writing_connection(store)
+        assert connection.execute("PRAGMA wal_autocheckpoint").fetchone() == (pages,)
+
+
 @contextmanager
 def statements(store: SQLiteStore) -> Iterator[list[str]]:
     """Collect what the one connection that writes is given."""

@@ -231,7 +231,6 @@ class Writer:
         if cursor is not None:
             with suppress(sqlite3.Error):
                 cursor.close()  # the file stays open as long as a cursor has a statement
-            with suppress(sqlite3.Error):
                 cursor.connection.close()
 
     def forget(self) -> sqlite3.Cursor | None:  # pragma: no cover - in forked children only
