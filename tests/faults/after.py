@@ -24,7 +24,7 @@ from scanqueue.stores import SQLiteStore
 from scanqueue.wire import task_from_dict
 from tests.faults.script import JumpClock
 
-LATEST = "(SELECT count(*) AS added FROM tasks, queue WHERE seq > queue.revision)"
+ADDED = "(SELECT count(*) AS added FROM tasks, queue WHERE seq > queue.revision)"
 """How many tasks the row of the queue does not count yet."""
 
 PAIRS = [
@@ -161,6 +161,6 @@ def check_rows(file: Path) -> None:
     with closing(sqlite3.connect(file, isolation_level=None)) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
         for pair in PAIRS:
-            query = f"SELECT {pair} FROM queue, {LATEST}"  # noqa: S608 - constants only
+            query = f"SELECT {pair} FROM queue, {ADDED}"  # noqa: S608 - constants only
             one, other = connection.execute(query).fetchone()
             assert one == other, f"{pair}: {one}, {other}"

@@ -15,7 +15,8 @@ from scanqueue.records import Counts, Slot, TaskRecord
 from scanqueue.stores._sqlite_rows import to_text
 from scanqueue.stores._sqlite_schema import upgrade
 from scanqueue.stores._sqlite_state import load
-from scanqueue.stores._sqlite_table import SQLiteTable, Unreadable
+from scanqueue.stores._sqlite_table import SQLiteTable
+from scanqueue.stores._unreadable import Unreadable
 
 
 def table_in_memory(revision: int) -> SQLiteTable:

@@ -115,6 +115,25 @@ def test_revisions_that_were_left_out_are_no_tasks(
     late.close()
 
 
+def test_a_store_goes_on_above_what_it_was_told_in_any_block_of_a_group(
+    store: SQLiteStore, path: Path
+) -> None:
+    """Also if the first block changed nothing."""
+    assert submit(store, "music").revision == 1001
+    late = SQLiteStore(path)
+    late.open("late", 5000)
+    writer = late._writer
+    writer.begin(sync=True)
+    writer.enter(alone=True)
+    writer.keep()
+    late_revision = put(writer.enter(alone=False), "films").revision
+    writer.keep()
+    writer.commit()
+    assert late_revision == 5001
+    assert known(late) == (5001, 2)
+    late.close()
+
+
 def test_the_revision_of_a_task_that_was_deleted_is_not_used_again(
     store: SQLiteStore, path: Path, open_store: OpenStore
 ) -> None:

@@ -74,13 +74,14 @@ class Interrupter:
         return self._look
 
 
-def meet(interrupter: Interrupter, victim: str, others: str) -> None:
+def meet(interrupter: Interrupter, victim: str, others: str, *, fails: bool = False) -> None:
     """Have a block and some functions meet, and see what each of them heard.
 
     Args:
         interrupter: What interrupts one of them.
         victim: Which one.
         others: The functions, a letter each, behind the block "0".
+        fails: Whether that block is left by an exception.
     """
     crowd = Crowd()
     inside, go_on = threading.Event(), threading.Event()
@@ -92,6 +93,8 @@ def meet(interrupter: Interrupter, victim: str, others: str) -> None:
             changes.append("0")
             if victim == "0":
                 interrupter.begin()
+            if fails:
+                raise LookupError
 
     def run(name: str) -> None:
         if victim == name:
@@ -110,29 +113,35 @@ def meet(interrupter: Interrupter, victim: str, others: str) -> None:
         place = f"{name}, after an interrupt of {victim} at {interrupter.place}"
         call.join(PATIENCE)
         assert not call.is_alive(), f"{place}: it hangs"
-        if call.error is None:
-            assert name in crowd.engine.stored, f"{place}: it was lost"
-        elif isinstance(call.error, StoreError):
-            assert name not in crowd.engine.stored, f"{place}: it was stored"
-        else:
-            assert isinstance(call.error, Interrupt), f"{place}: {call.error!r}"
-            assert name == victim, place
+        check(call, place, is_stored=name in crowd.engine.stored, is_victim=name == victim)
     assert len(set(crowd.engine.stored)) == len(crowd.engine.stored)
     assert crowd.is_free(), f"the turn was lost by an interrupt of {victim} at {interrupter.place}"
+
+
+def check(call: Call, place: str, *, is_stored: bool, is_victim: bool) -> None:
+    """Check that a call has heard the truth; one that was interrupted cannot know it."""
+    if call.error is None:
+        assert is_stored, f"{place}: it was lost"
+    elif isinstance(call.error, (StoreError, LookupError)):
+        assert not is_stored, f"{place}: it was stored"
+    else:
+        assert isinstance(call.error, Interrupt), f"{place}: {call.error!r}"
+        assert is_victim, place
 
 
 @pytest.mark.parametrize(
     ("victim", "others"), [("0", "a"), ("0", "ab"), ("a", "abc"), ("b", "abc"), ("c", "abc")]
 )
+@pytest.mark.parametrize("fails", [False, True])
 def test_an_interrupt_harms_only_whom_it_hits(
-    monkeypatch: pytest.MonkeyPatch, victim: str, others: str
+    monkeypatch: pytest.MonkeyPatch, victim: str, others: str, fails: bool
 ) -> None:
     """The others go on, at the latest when they look for themselves."""
     monkeypatch.setattr(_block, "LOOK_AGAIN", 0.02)
     number = 1
     while True:
         interrupter = Interrupter(number)
-        meet(interrupter, victim, others)
+        meet(interrupter, victim, others, fails=fails)
         if interrupter.place is None:
             break
         number += 1

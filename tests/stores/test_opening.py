@@ -765,14 +765,16 @@ def test_an_older_version_is_brought_forward(
 
 
 def test_a_file_of_the_first_version_goes_on(
-    store: SQLiteStore, path: Path, open_store: OpenStore
+    path: Path, open_store: OpenStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its tasks have numbers that count, and the row of the queue counts all of them."""
-    tasks = [submit(store, library) for library in ("music", "films", "books")]
-    claim(store)
-    store.close()
+    with monkeypatch.context() as patch:
+        patch.setattr(_sqlite_schema, "MIGRATIONS", _sqlite_schema.MIGRATIONS[:1])
+        store = open_store("old")
+        tasks = [submit(store, library) for library in ("music", "films", "books")]
+        claim(store)
+        store.close()
     edit(path, "UPDATE tasks SET seq = seq - 1000")
-    edit_version(path, 1)
     first, second = open_store("first"), open_store("second")
     for count, (one, library) in enumerate([(first, "photos"), (second, "comics")], 1):
         task = submit(one, library)
@@ -784,6 +786,10 @@ def test_a_file_of_the_first_version_goes_on(
             assert (counts.pending, counts.running, counts.slots) == (4, 1, 1)
             changed = [task.library_id for task in view.changed(tasks[-1].revision, None)]
             assert changed == ["music", "photos", "comics"]
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("PRAGMA user_version").fetchone() == (NEWEST,)
+        query = "SELECT sql FROM sqlite_master WHERE name = 'by_revision'"
+        assert "revision <> seq" in connection.execute(query).fetchone()[0]
 
 
 def test_a_migration_that_fails_changes_nothing(

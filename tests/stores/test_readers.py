@@ -10,7 +10,7 @@ import pytest
 from scanqueue.errors import StoreError
 from scanqueue.stores._readers import Readers, Reading
 from scanqueue.stores._sqlite_file import DatabaseFile
-from scanqueue.stores._sqlite_table import Unreadable
+from scanqueue.stores._unreadable import Unreadable
 
 
 class FakeConnection:

@@ -169,17 +169,10 @@ class Writers(Generic[T]):
         """
         group = self._group
         assert group is not None
-        if error is not None:
-            shown = self._engine.explain(error)
-            waits = isinstance(error, Exception)  # an interrupt does not
-            if self._retreat(block, error, waits=waits):
-                block.wait(lambda: group.is_settled)
-            if waits and group.failure is not None:
-                raise copy_of(group.failure, error)
-            if shown is not error:
-                raise shown from error
-            return
         try:
+            if error is not None:
+                self._leave_by(error, block, group)
+                return
             self._engine.keep()
             group.members.append(block)
             if self._waiting[group.sync]:
@@ -193,6 +186,17 @@ class Writers(Generic[T]):
             raise
         if group.failure is not None:
             raise copy_of(group.failure)
+
+    def _leave_by(self, error: BaseException, block: Block[T], group: Group[T]) -> None:
+        """End a block that was left by an error: take it back, and hear of the others' commit."""
+        waits = isinstance(error, Exception)  # an interrupt does not
+        if self._retreat(block, error, waits=waits):
+            block.wait(lambda: group.is_settled)
+        if waits and group.failure is not None:
+            raise copy_of(group.failure, error)
+        shown = self._engine.explain(error)
+        if shown is not error:
+            raise shown from error
 
     def _run_others(self, group: Group[T]) -> None:
         """Call the functions of those who are next, as long as that is all they are."""
@@ -292,10 +296,10 @@ class Writers(Generic[T]):
             block.wait(lambda: self._is_called(block), timeout)
         finally:
             has_turn = self._holder is block
-            if not has_turn and block.group is None:  # too late, or interrupted
+            if block.lock is not None and block.group is None:  # one with a group was called for
                 with self._lock:
                     has_turn = self._holder is block
-                    if not has_turn and block in self._waiting[block.sync]:
+                    if block in self._waiting[block.sync]:  # too late, or interrupted
                         self._waiting[block.sync].remove(block)
         if block.failure is not None:
             raise copy_of(block.failure)
@@ -318,8 +322,7 @@ class Writers(Generic[T]):
             block.prepare_to_wait()
             with self._lock:
                 if waiting and not waiting[0].is_exclusive:
-                    self._holder = waiting.popleft()
-                    self._holder.go_on()
+                    self._call_first(waiting)
                     return True
         return False
 
@@ -339,8 +342,13 @@ class Writers(Generic[T]):
                 self._holder = None
                 return
             heads = [waiting for waiting in self._waiting.values() if waiting]
-            self._holder = min(heads, key=lambda waiting: waiting[0].arrival).popleft()
-            self._holder.go_on()
+            self._call_first(min(heads, key=lambda waiting: waiting[0].arrival))
+
+    def _call_first(self, waiting: deque[Block[T]]) -> None:
+        """Give the turn to the first of those who wait. Requires the lock."""
+        self._holder = heir = waiting[0]  # before it is taken out: an interrupt may come between
+        waiting.popleft()
+        heir.go_on()
 
     def _settle(self, group: Group[T]) -> None:
         """Commit for the whole group, tell all who wait for it, and hand the turn on."""

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 
 from scanqueue import _sync
 from scanqueue.stores._sqlite_errors import explain
-from scanqueue.stores._sqlite_table import SQLiteView, Unreadable
+from scanqueue.stores._sqlite_table import SQLiteView
 
 if TYPE_CHECKING:
     from types import TracebackType
 
     from scanqueue.stores._sqlite_file import DatabaseFile
+    from scanqueue.stores._unreadable import Unreadable
 
 _IDLE_LIMIT = 8
 """The most connections that wait for a reader."""
@@ -22,7 +23,8 @@ _IDLE_LIMIT = 8
 class Readers:
     """A few connections, used last in, first out.
 
-    Thread-safety: any thread. The condition protects all fields.
+    Thread-safety: any thread. The lock protects all fields; it is entered by itself, since an
+    interrupt inside of `Condition.__enter__` would leave it locked.
 
     Args:
         file: The database.
@@ -32,7 +34,8 @@ class Readers:
     def __init__(self, file: DatabaseFile, reported: Unreadable) -> None:
         self.file = file
         self.reported = reported
-        self._condition = _sync.Condition(_sync.Lock())
+        self._lock = _sync.Lock()
+        self._condition = _sync.Condition(self._lock)
         self._idle: list[sqlite3.Connection] = []
         self._active = 0
         self._is_held = False
@@ -44,7 +47,7 @@ class Readers:
         Raises:
             sqlite3.Error: None can be made.
         """
-        with self._condition:
+        with self._lock:
             while self._is_held:
                 self._condition.wait()
             self._active += 1
@@ -59,7 +62,7 @@ class Readers:
 
     def give_back(self, connection: sqlite3.Connection | None) -> None:
         """Take a connection back, or None instead of one that is of no use any more."""
-        with self._condition:
+        with self._lock:
             if connection is not None and self._keeps and len(self._idle) < _IDLE_LIMIT:
                 self._idle.append(connection)
                 connection = None
@@ -69,7 +72,7 @@ class Readers:
         self._count_off()
 
     def _count_off(self) -> None:
-        with self._condition:
+        with self._lock:
             self._active -= 1
             if self._is_held:
                 self._condition.notify_all()
@@ -83,7 +86,7 @@ class Readers:
         Returns:
             Whether that worked out; `let_go` must follow in any case.
         """
-        with self._condition:
+        with self._lock:
             self._is_held = True
             worked = self._condition.wait_for(lambda: not self._active, timeout)
             idle, self._idle = self._idle, []
@@ -92,19 +95,19 @@ class Readers:
 
     def let_go(self) -> None:
         """Let readers in again, after `hold`."""
-        with self._condition:
+        with self._lock:
             self._is_held = False
             self._condition.notify_all()
 
     def close(self) -> None:
         """Close all connections; whoever reads from now on makes one and closes it at once."""
-        with self._condition:
+        with self._lock:
             self._keeps = False
         self.close_idle()
 
     def close_idle(self) -> None:
         """Close the connections that nobody uses."""
-        with self._condition:
+        with self._lock:
             self._active += 1  # as a reader does: a fork must wait for it
             idle, self._idle = self._idle, []
         try:
@@ -151,6 +154,9 @@ class Reading:
         except sqlite3.Error as error:
             self._end()
             raise explain(error, file.path) from error
+        except BaseException:
+            self._end()
+            raise
         return SQLiteView(cursor, file.path, readers.reported)
 
     def __exit__(
@@ -170,12 +176,14 @@ class Reading:
         connection, self._connection = self._connection, None
         if connection is None:
             return
+        reusable = None
         try:
             if self._cursor is not None:
                 self._cursor.close()  # with it, a statement that was left before its last row
             connection.execute("ROLLBACK")
+            reusable = connection
         except sqlite3.Error:
             with suppress(sqlite3.Error):
                 connection.close()
-            connection = None
-        self._readers.give_back(connection)
+        finally:
+            self._readers.give_back(reusable)

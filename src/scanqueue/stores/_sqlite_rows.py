@@ -73,9 +73,8 @@ def encode_new(task: TaskRecord) -> Row:
     revision, scope = task.revision, task.scope
     values = (
         revision,
-        bytearray(
-            task.id.int.to_bytes(16)
-        ),  # for `bytes`, Python's module first looks for an adapter
+        # For `bytes`, Python's module first looks for an adapter.
+        bytearray(task.id.int.to_bytes(16)),
         task.library_id,
         to_microseconds(task.created_at),
         revision,

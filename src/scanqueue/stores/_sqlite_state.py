@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _PENDING = TaskStatus.PENDING
 _SELECT = (
     "SELECT revision, paused, pending, running, completed, failed, cancelled, stopping, slots,"
-    " (SELECT coalesce(max(seq), 0) FROM tasks) FROM queue WHERE one = 1"
+    " (SELECT coalesce(max(seq), queue.revision) FROM tasks) FROM queue WHERE one = 1"
 )
 _UPDATE = (
     "UPDATE queue SET revision = ?, paused = ?, pending = ?, running = ?, completed = ?,"
@@ -41,7 +41,7 @@ class QueueState:
     added: int
     """How many tasks were added since, each with a revision of its own."""
     floor: int = 0
-    """Below the next revision, if the latest one is lower."""
+    """No new revision is this or less."""
 
     def copy(self) -> QueueState:
         """Return a state of its own."""

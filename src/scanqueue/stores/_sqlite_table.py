@@ -8,16 +8,13 @@ question is answered from an index.
 from __future__ import annotations
 
 import sqlite3
-from collections import deque
 from functools import lru_cache
 from itertools import compress
-from logging import ERROR, getLogger
 from operator import attrgetter, ne
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn, cast
 
 import attrs
 
-from scanqueue._logs import log
 from scanqueue._validate import MAX_INT
 from scanqueue.models import TaskPriority, TaskStatus
 from scanqueue.stores._sqlite_rows import (
@@ -43,10 +40,9 @@ if TYPE_CHECKING:
     from scanqueue.records import Counts, Slot, TaskRecord
     from scanqueue.stores._sqlite_rows import Row
     from scanqueue.stores._sqlite_state import QueueState
+    from scanqueue.stores._unreadable import Unreadable
 
     T = TypeVar("T")
-
-logger = getLogger(__name__)
 
 _COLUMNS = ", ".join((*FIXED_COLUMNS, *CHANGING_COLUMNS))
 
@@ -122,38 +118,25 @@ def _update(*columns: str) -> str:
     return f"UPDATE tasks SET {assignments} = ? WHERE id = ? AND revision = ?"  # noqa: S608 - columns
 
 
-class Unreadable:
-    """The records that cannot be read: each is logged once, and outside of all transactions.
+class _Ended:
+    """What a table has instead of a cursor when its block is over."""
 
-    A handler of the host is code of the host: it may take its time, or ask the queue something.
-    """
+    def execute(self, *_: object) -> NoReturn:
+        message = "the transaction of this table is over; begin another one"
+        raise RuntimeError(message)
 
-    def __init__(self) -> None:
-        self._known: set[tuple[str, int]] = set()
-        self._news: deque[tuple[Exception, dict[str, object]]] = deque()
+    executemany = execute
 
-    def note(self, path: str, kind: str, number: int, error: Exception) -> None:
-        """Keep a record in mind."""
-        if (kind, number) not in self._known:
-            self._known.add((kind, number))
-            self._news.append((error, {"path": path, "table": kind, "seq": number}))
 
-    def tell(self) -> None:
-        """Log what is new; the caller is in no transaction."""
-        while self._news:
-            try:
-                error, data = self._news.popleft()
-            except IndexError:  # pragma: no cover - another thread was first
-                return
-            log(logger, ERROR, "a record cannot be read; it is passed over", error, **data)
+_ENDED = cast("sqlite3.Cursor", _Ended())
 
 
 class SQLiteView:
     """A `TaskView` of a database, inside one transaction.
 
     Args:
-        cursor: Where the transaction is. All statements are run on this one: the next, or its
-            end, puts an end to one that was left, or interrupted, before its last row.
+        cursor: Where the transaction is. All statements are run on this one: the next one, or the
+            end of the transaction, ends one that was left, or interrupted, before its last row.
         path: The file, for errors.
         reported: The records that are known to be unreadable.
         state: The queue as a whole, where it is known.
@@ -303,6 +286,10 @@ class SQLiteTable(SQLiteView):
     """
 
     __slots__ = ()
+
+    def end(self) -> None:
+        """Let go of the transaction; whoever has kept the table cannot use it any more."""
+        self._cursor = _ENDED
 
     def slots(self) -> list[Slot]:
         slots = super().slots()

@@ -10,11 +10,12 @@ from scanqueue.errors import StoreError
 from scanqueue.stores._sqlite_errors import explain
 from scanqueue.stores._sqlite_file import BUSY_TIMEOUT
 from scanqueue.stores._sqlite_state import load
-from scanqueue.stores._sqlite_table import SQLiteTable, Unreadable
+from scanqueue.stores._sqlite_table import SQLiteTable
 
 if TYPE_CHECKING:
     from scanqueue.stores._sqlite_file import DatabaseFile
     from scanqueue.stores._sqlite_state import QueueState
+    from scanqueue.stores._unreadable import Unreadable
 
 _WRITE_NOTHING = "DELETE FROM queue WHERE 0"
 """Fails on a connection that can only read. SQLite makes one, without a word, if the file cannot
@@ -118,6 +119,9 @@ class Writer:
         except StoreError:
             self.rollback()
             raise
+        except BaseException:  # an interrupt: the connection may be set up in part
+            self.close()
+            raise
 
     def enter(self, *, alone: bool) -> SQLiteTable:
         """Begin a block in the transaction, and return its table.
@@ -151,6 +155,7 @@ class Writer:
         state = self._table.state  # an interrupt may come here, but not between the next two
         self._is_marked = False
         self._kept = state
+        self._end_table()
 
     def undo(self) -> None:
         """End the block, and take back what it did, and nothing else.
@@ -159,6 +164,7 @@ class Writer:
             StoreError: All was taken back.
         """
         assert self._cursor is not None
+        self._end_table()
         try:
             self._refuse_lost()
             if self._is_marked:
@@ -168,6 +174,11 @@ class Writer:
         except sqlite3.Error as error:
             self.rollback()
             raise explain(error, self._file.path) from error
+
+    def _end_table(self) -> None:
+        table, self._table = self._table, None
+        if table is not None:
+            table.end()
 
     def _refuse_lost(self) -> None:
         """Raise if SQLite has rolled back by itself, as it does when the disk is full."""
@@ -200,6 +211,7 @@ class Writer:
 
     def rollback(self) -> None:
         """Take all back, if a transaction is open; the connection is good for the next one."""
+        self._end_table()
         self._is_marked = False
         cursor = self._cursor
         if cursor is not None:
@@ -231,6 +243,7 @@ class Writer:
         if cursor is not None:
             with suppress(sqlite3.Error):
                 cursor.close()  # the file stays open as long as a cursor has a statement
+            with suppress(sqlite3.Error):
                 cursor.connection.close()
 
     def forget(self) -> sqlite3.Cursor | None:  # pragma: no cover - in forked children only

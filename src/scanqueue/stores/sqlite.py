@@ -23,7 +23,8 @@ from scanqueue.stores._liveness import Liveness
 from scanqueue.stores._readers import Readers, Reading
 from scanqueue.stores._sqlite_errors import explain
 from scanqueue.stores._sqlite_file import DatabaseFile
-from scanqueue.stores._sqlite_table import SQLiteTable, Unreadable
+from scanqueue.stores._sqlite_table import SQLiteTable
+from scanqueue.stores._unreadable import Unreadable
 from scanqueue.stores._writer import Writer
 
 __all__ = ["SQLiteStore"]
