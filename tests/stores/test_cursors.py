@@ -11,7 +11,7 @@ import pytest
 from scanqueue.protocols import TaskTable, TaskView
 from scanqueue.stores.sqlite import SQLiteStore
 from tests.stores.crowd import Interrupt
-from tests.stores.tools import Call, put, submit, waiting
+from tests.stores.tools import Call, put, submit, waiting, writing_connection
 
 
 def is_read_by_nobody(path: Path) -> bool:
@@ -41,6 +41,23 @@ def test_a_statement_that_was_left_before_its_last_row_ends_with_its_block(
     assert is_read_by_nobody(path)
     submit(store, "books")
     assert waiting(store) == ["music", "films", "books"]
+
+
+def test_a_connection_that_was_set_up_in_part_is_replaced(
+    store: SQLiteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An interrupt may come before all is said to it; the next one is told all of it."""
+
+    def interrupted(_: object) -> None:
+        raise Interrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("scanqueue.stores._writer._begin", interrupted)
+        with pytest.raises(Interrupt):
+            submit(store, "music")
+    submit(store, "films")
+    assert writing_connection(store).execute("PRAGMA busy_timeout").fetchone() == (3,)
+    assert waiting(store) == ["films"]
 
 
 def test_a_table_that_somebody_keeps_is_of_no_use(store: SQLiteStore) -> None:

@@ -435,3 +435,13 @@ def test_a_busy_database_does_not_end_a_hold(crowd: Crowd) -> None:
     with pytest.raises(StoreBusyError):
         second.result()
     assert holding.result() is True
+
+
+def test_a_block_that_is_called_twice_looks_once(crowd: Crowd) -> None:
+    """It may have looked for itself in between."""
+    block = Block(crowd.writers, sync=True)
+    block.prepare_to_wait()
+    block.go_on()
+    block.go_on()
+    answers = iter([False, True])
+    block.wait(lambda: next(answers))

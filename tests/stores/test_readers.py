@@ -11,6 +11,7 @@ from scanqueue.errors import StoreError
 from scanqueue.stores._readers import Readers, Reading
 from scanqueue.stores._sqlite_file import DatabaseFile
 from scanqueue.stores._unreadable import Unreadable
+from tests.stores.crowd import Interrupt
 
 
 class FakeConnection:
@@ -70,6 +71,24 @@ class FakeFile:
 def readers_of(*connections: FakeConnection) -> Readers:
     """Return readers who get these connections, one after another."""
     return Readers(cast("DatabaseFile", FakeFile(*connections)), Unreadable())
+
+
+class Interrupted(FakeConnection):
+    """A connection on which each call is interrupted."""
+
+    def execute(self, statement: str) -> None:
+        """Stand in for `execute`."""
+        raise Interrupt
+
+
+def test_a_read_that_is_interrupted_counts_no_more() -> None:
+    """Neither in its begin nor in its end; the connection is of no use any more."""
+    readers = readers_of(Interrupted())
+    with pytest.raises(Interrupt), Reading(readers):
+        pass
+    assert is_quiet(readers)
+    with pytest.raises(IndexError):  # there is no other one
+        readers.take()
 
 
 def is_quiet(readers: Readers) -> bool:

@@ -150,10 +150,10 @@ class Writers(Generic[T]):
         try:
             if group.failure is not None:
                 raise copy_of(group.failure, error)
+            assert error is not None
             if shown is not None and shown is not error:
                 raise shown from error
-            if error is not None:
-                raise error
+            raise error
         finally:
             del error, shown  # whose tracebacks know this frame: they would be freed late
 
