@@ -74,21 +74,23 @@ def readers_of(*connections: FakeConnection) -> Readers:
 
 
 class Interrupted(FakeConnection):
-    """A connection on which each call is interrupted."""
+    """A connection on which a statement is interrupted."""
 
     def execute(self, statement: str) -> None:
         """Stand in for `execute`."""
-        raise Interrupt
+        if statement in self.failing:
+            raise Interrupt
 
 
-def test_a_read_that_is_interrupted_counts_no_more() -> None:
-    """Neither in its begin nor in its end; the connection is of no use any more."""
-    readers = readers_of(Interrupted())
+@pytest.mark.parametrize("statements", [["BEGIN"], ["ROLLBACK"], ["BEGIN", "ROLLBACK"]])
+def test_a_read_that_is_interrupted_counts_no_more(statements: list[str]) -> None:
+    """Neither in its begin nor in its end; then the connection is of no use any more."""
+    connection = Interrupted(*statements)
+    readers = readers_of(connection)
     with pytest.raises(Interrupt), Reading(readers):
         pass
     assert is_quiet(readers)
-    with pytest.raises(IndexError):  # there is no other one
-        readers.take()
+    assert connection.is_closed == ("ROLLBACK" not in statements)  # as the idle ones are
 
 
 def is_quiet(readers: Readers) -> bool:
