@@ -530,10 +530,9 @@ def test_a_lock_that_cannot_be_had_leaves_nothing_open(
         raise OSError(37, "No locks available")
 
     monkeypatch.setattr(_file_lock, "acquire", fail)
-    before = open_files()
     with pytest.raises(OSError, match="No locks"):
         _file_lock.create(str(path))
-    assert open_files() == before
+    assert not [link for link in open_files() if str(path) in link]
 
 
 # --- forks ---
@@ -561,7 +560,7 @@ def test_a_fork_has_no_database_open(store: SQLiteStore, path: Path) -> None:
     waiting(store)
 
     def child() -> None:
-        assert not [link for link in open_files() if "queue.db" in link]
+        assert not [link for link in open_files() if str(path) in link]
         mine = SQLiteStore(path)
         mine.open("child", 1000)
         submit(mine, "child")
