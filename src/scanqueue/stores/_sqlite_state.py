@@ -1,4 +1,4 @@
-"""The one row that says how a queue is as a whole."""
+"""How a queue is as a whole: one row, and the tasks that were added since it was written."""
 
 from __future__ import annotations
 

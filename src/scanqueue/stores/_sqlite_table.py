@@ -229,6 +229,7 @@ class SQLiteView:
         return self._records(ENDED_OF, (library_id, moment, moment), limit)
 
     def changed(self, after: int, limit: int | None) -> list[TaskRecord]:
+        # The others up to the last of these, and no further: all pages together read each row once.
         changed = self._records(CHANGED, (after,), limit)
         last = changed[-1].revision if changed and len(changed) == limit else MAX_INT
         unchanged = self._records(UNCHANGED, (after, last), limit)
