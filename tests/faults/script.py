@@ -47,6 +47,8 @@ PATIENCE = 40.0
 
 CHECKPOINT = 12
 """Pages of the log after which SQLite moves them into the database: often, as in a long run."""
+LOG_SIZE = 3 * _sqlite_file._PIECE
+"""Bytes that the log is given at once."""
 
 LOGS = ("-wal", "-shm", "-journal")
 
@@ -248,6 +250,7 @@ def run(file: Path, log: Path, durability: str) -> None:
     with (
         mock.patch.object(_sqlite_file.DatabaseFile, "connect", connect_and_set),
         mock.patch.object(_writer, "_LAZY_LOG_PAGES", CHECKPOINT),
+        mock.patch.object(_sqlite_file, "_LOG_SIZE", LOG_SIZE),
         mock.patch.object(_sqlite_file, "uuid4", side_effect=names()),
         mock.patch.object(_core, "uuid4", side_effect=names()),
     ):

@@ -35,13 +35,14 @@ class Ledger:
     def tell(self) -> None:
         """Log nothing."""
 
-    def begin(self, *, sync: bool) -> None:
-        """Begin a transaction."""
+    def begin(self, *, sync: bool) -> list[object]:
+        """Begin a transaction, and its first block."""
         self._step(was_open=False)
-        self._is_open, self._kept = True, []
+        self._is_open, self._kept, self._block = True, [], []
+        return self._block
 
-    def enter(self, *, alone: bool) -> list[object]:
-        """Begin a block."""
+    def enter(self) -> list[object]:
+        """Begin another block."""
         self._step(was_open=True)
         self._block = []
         return self._block
@@ -50,15 +51,17 @@ class Ledger:
         """Keep the block."""
         self._step(was_open=True)
         self._kept += self._block
+        self._block = []
 
     def undo(self) -> None:
         """Take the block back."""
         self._step(was_open=True)
+        self._block = []
 
     def commit(self) -> None:
-        """Store what was kept."""
+        """Store what was kept, and the block that is open."""
         self._step(was_open=True)
-        self.stored += self._kept
+        self.stored += self._kept + self._block
         self._is_open = False
 
     def rollback(self) -> None:

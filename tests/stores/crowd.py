@@ -39,17 +39,18 @@ class FakeEngine:
         if name in self.fails:
             raise self.fails.pop(name)
 
-    def begin(self, *, sync: bool) -> None:
+    def begin(self, *, sync: bool) -> list[object]:
         """Stand in for `begin`."""
         assert not self.open
         self._do("begin" if sync else "begin lazily")
         self.open = True
-        self.kept = []
+        self.kept, self.changes = [], []
+        return self.changes
 
-    def enter(self, *, alone: bool) -> list[object]:
+    def enter(self) -> list[object]:
         """Stand in for `enter`."""
         assert self.open
-        self._do("enter" if alone else "enter marked")
+        self._do("enter")
         self.changes = []
         return self.changes
 
@@ -57,11 +58,13 @@ class FakeEngine:
         """Stand in for `keep`."""
         self._do("keep")
         self.kept += self.changes
+        self.changes = []
 
     def undo(self) -> None:
         """Stand in for `undo`."""
         try:
             self._do("undo")
+            self.changes = []
         except StoreError:
             self.open = False
             raise
@@ -74,7 +77,7 @@ class FakeEngine:
         except StoreError:
             self.open = False
             raise
-        self.stored += self.kept
+        self.stored += self.kept + self.changes
         self.open = False
 
     def rollback(self) -> None:

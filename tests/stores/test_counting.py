@@ -124,9 +124,8 @@ def test_a_store_goes_on_above_what_it_was_told_in_any_block_of_a_group(
     late.open("late", 5000)
     writer = late._writer
     writer.begin(sync=True)
-    writer.enter(alone=True)
     writer.keep()
-    late_revision = put(writer.enter(alone=False), "films").revision
+    late_revision = put(writer.enter(), "films").revision
     writer.keep()
     writer.commit()
     assert late_revision == 5001

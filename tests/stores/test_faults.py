@@ -372,10 +372,9 @@ def test_a_commit_that_fails_is_lost(store: SQLiteStore) -> None:
 
     writer._cursor.connection.set_authorizer(authorize)
     for _ in range(2):
-        writer.begin(sync=True)
+        table = writer.begin(sync=True)
         assert writer.is_lost is False
-        put(writer.enter(alone=True), "films")
-        writer.keep()
+        put(table, "films")
         with pytest.raises(StoreError, match=f"^the queue in {store.path!r} .*not authorized"):
             writer.commit()
         assert (writer.is_lost, writer.is_open()) == (True, False)

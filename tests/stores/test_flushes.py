@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -36,6 +38,57 @@ def test_how_long_the_log_becomes(tmp_path: Path, durability: str, pages: int) -
         queue.submit_task("music")
         connection = writing_connection(store)
         assert connection.execute("PRAGMA wal_autocheckpoint").fetchone() == (pages,)
+
+
+def lengths_of_log(path: Path, durability: str) -> tuple[int, int]:
+    """Submit to a new queue, twice; return how long its log is after each."""
+    store = SQLiteStore(path, durability=durability)  # type: ignore[arg-type]
+    queue = ScanQueueService(None, store=store)
+    queue.submit_task("music")
+    first = len(log_of(store))
+    queue.submit_task("films")
+    second = len(log_of(store))
+    queue.shutdown()
+    return first, second
+
+
+def test_the_log_has_its_length_from_the_first_commit_on(tmp_path: Path) -> None:
+    """So a flush has no new length to flush; where none is waited for, there is no need."""
+    first, second = lengths_of_log(tmp_path / "full.sqlite3", "full")
+    assert first == second
+    assert 1000 * 1048 < first < 1_100_000
+    first, second = lengths_of_log(tmp_path / "normal.sqlite3", "normal")
+    assert first < second < 100_000
+
+
+def test_a_log_that_is_long_is_left_alone(queue: ScanQueueService, store: SQLiteStore) -> None:
+    """Each process that comes finds what the others have written to it."""
+    before = log_of(store)
+    other = ScanQueueService(None, store=SQLiteStore(store.path))
+    assert other.submit("music").outcome is SubmitOutcome.JOINED
+    assert log_of(store) == before
+    other.submit_task("films")
+    assert len(log_of(store)) == len(before)
+    assert queue.pending_count() == 2
+    other.shutdown()
+
+
+@pytest.mark.parametrize("room", [0, 100, 10_000])
+def test_where_there_is_no_room_the_log_grows_as_it_must(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, room: int
+) -> None:
+    """What there is may be needed for something else; SQLite does not ask Python to write."""
+    real_pwrite = os.pwrite
+
+    def pwrite(descriptor: int, data: bytes, offset: int) -> int:
+        written = real_pwrite(descriptor, data[: max(0, room - offset)], offset)
+        if not written:
+            raise OSError(errno.ENOSPC, "no room")
+        return written
+
+    monkeypatch.setattr(os, "pwrite", pwrite)
+    first, second = lengths_of_log(tmp_path / "queue.sqlite3", "full")
+    assert first < second < 100_000
 
 
 @contextmanager

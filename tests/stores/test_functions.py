@@ -25,7 +25,7 @@ def test_one_alone_calls_its_function_itself(crowd: Crowd) -> None:
         return threading.get_ident()
 
     assert Block(crowd.writers, sync=True).run(write) == threading.get_ident()
-    assert crowd.engine.calls == ["begin", "enter", "keep", "commit"]
+    assert crowd.engine.calls == ["begin", "commit"]
     assert crowd.engine.stored == [1]
     assert crowd.is_free()
 
@@ -38,7 +38,7 @@ def test_who_has_the_turn_calls_the_functions_of_those_who_wait(crowd: Crowd) ->
     assert [call.result() for call in others] == [(1, first.ident), (2, first.ident)]
     first.result()
     assert crowd.engine.calls == [
-        *("begin", "enter", "keep", "enter marked", "keep", "enter marked", "keep"),
+        *("begin", "keep", "enter", "keep", "enter", "keep"),
         "commit",
     ]
     assert crowd.engine.stored == ["first", 1, 2]
@@ -223,7 +223,7 @@ def test_a_function_waits_without_limit(crowd: Crowd, monkeypatch: pytest.Monkey
 def test_a_function_that_cannot_begin_harms_nobody(crowd: Crowd) -> None:
     """As with a block."""
     first, failing, behind = crowd.first(), crowd.function(1), crowd.function(2)
-    crowd.engine.fails["enter marked"] = StoreError("no mark")
+    crowd.engine.fails["enter"] = StoreError("no mark")
     crowd.go_on.set()
     with pytest.raises(StoreError, match="no mark"):
         failing.result()

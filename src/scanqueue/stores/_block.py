@@ -33,20 +33,20 @@ class Engine(Protocol[T_co]):
     def tell(self) -> None:
         """Log what was found; called by a thread without the turn."""
 
-    def begin(self, *, sync: bool) -> None:
-        """Begin a transaction."""
+    def begin(self, *, sync: bool) -> T_co:
+        """Begin a transaction, and its first block. Return what that uses."""
 
-    def enter(self, *, alone: bool) -> T_co:
-        """Begin a block in it; one that is not alone must be undone alone. Return what it uses."""
+    def enter(self) -> T_co:
+        """Begin another block. Return what it uses."""
 
     def keep(self) -> None:
         """End the block and keep what it did."""
 
     def undo(self) -> None:
-        """End the block and take back what it did, and nothing else."""
+        """End a block that is not the first, and take back what it did, and nothing else."""
 
     def commit(self) -> None:
-        """End the transaction and keep it."""
+        """End the transaction, and the block if one is open, and keep all of it."""
 
     def rollback(self) -> None:
         """End the transaction, if one is open, and take back all of it."""
@@ -159,7 +159,7 @@ class Block(Generic[T]):
 class Group(Generic[T]):
     """The blocks that share a transaction."""
 
-    size = 0
+    size = 1
     """How many have begun, whatever became of them."""
     failure: StoreError | None = None
     is_settled = False

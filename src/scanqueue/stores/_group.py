@@ -23,7 +23,7 @@ import sys
 from collections import deque
 from contextlib import suppress
 from itertools import pairwise
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar, cast
 
 from scanqueue import _sync
 from scanqueue.errors import StoreBusyError, StoreError
@@ -55,6 +55,7 @@ class Writers(Generic[T]):
 
     def __init__(self, engine: Engine[T]) -> None:
         self._engine = engine
+        self._tell = engine.tell
         self._lock = _sync.Lock()
         self._holder: Block[T] | None = None
         self._waiting: dict[bool, deque[Block[T]]] = {True: deque(), False: deque()}
@@ -90,7 +91,7 @@ class Writers(Generic[T]):
                 successor = block.successor
             if successor is not None:
                 successor.go_on()
-        self._engine.tell()
+        self._tell()
 
     # --- what a block does ---
 
@@ -109,11 +110,11 @@ class Writers(Generic[T]):
 
     def _begin(self, block: Block[T]) -> T:
         """Begin a block that has the turn."""
-        if self._group is None:
-            self._engine.begin(sync=block.sync)
-            self._group = Group(sync=block.sync)
-        self._group.size += 1
-        return self._engine.enter(alone=not self._group.members)
+        group = self._group
+        if group is None:
+            return self._engine.begin(sync=block.sync)
+        group.size += 1
+        return self._engine.enter()
 
     def run(self, block: Block[T], function: Callable[[T], A]) -> A:
         """Have a function called in a block, on this thread or on one that has the turn.
@@ -125,9 +126,7 @@ class Writers(Generic[T]):
         block.function = function
         try:
             if not self._take_turn(block, -1):
-                self._raise_for(block)
-                found: A = block.answer
-                return found
+                return cast("A", self._answer_of(block))
             given = self._begin(block)
             try:
                 answer = function(given)
@@ -140,12 +139,12 @@ class Writers(Generic[T]):
             raise
         return answer
 
-    def _raise_for(self, block: Block[T]) -> None:
-        """Raise what the function of a block raised on another thread, if it did."""
+    def _answer_of(self, block: Block[T]) -> object:
+        """Return, or raise, what the function of a block did on another thread."""
         group, error, block.error = block.group, block.error, None
         assert group is not None
         if error is None and group.failure is None:
-            return
+            return block.answer
         shown = None if error is None else self._engine.explain(error)
         try:
             if group.failure is not None:
@@ -167,15 +166,20 @@ class Writers(Generic[T]):
         Raises:
             StoreError: The commit failed: nothing was changed.
         """
-        group = self._group
-        assert group is not None
+        group, waiting = self._group, self._waiting[block.sync]
         try:
             if error is not None:
                 self._leave_by(error, block, group)
                 return
+            if group is None and not waiting:
+                self._engine.commit()
+                self._pass_on()
+                return
             self._engine.keep()
+            if group is None:
+                self._group = group = Group(sync=block.sync)
             group.members.append(block)
-            if self._waiting[group.sync]:
+            if waiting:
                 self._run_others(group)
                 if group.failure is None and self._hand_on(group, block):
                     block.wait(lambda: group.is_settled)
@@ -187,13 +191,15 @@ class Writers(Generic[T]):
         if group.failure is not None:
             raise copy_of(group.failure)
 
-    def _leave_by(self, error: BaseException, block: Block[T], group: Group[T]) -> None:
+    def _leave_by(self, error: BaseException, block: Block[T], group: Group[T] | None) -> None:
         """End a block that was left by an error: take it back, and hear of the others' commit."""
         waits = isinstance(error, Exception)  # an interrupt does not
-        if self._retreat(block, error, waits=waits):
-            block.wait(lambda: group.is_settled)
-        if waits and group.failure is not None:
-            raise copy_of(group.failure, error)
+        must_wait = self._retreat(block, error, waits=waits)
+        if group is not None:
+            if must_wait:
+                block.wait(lambda: group.is_settled)
+            if waits and group.failure is not None:
+                raise copy_of(group.failure, error)
         shown = self._engine.explain(error)
         if shown is not error:
             raise shown from error
@@ -231,7 +237,7 @@ class Writers(Generic[T]):
         handled = sys.exc_info()[1]
         try:
             try:
-                guest.answer = guest.function(self._engine.enter(alone=False))
+                guest.answer = guest.function(self._engine.enter())
             except Exception as error:  # noqa: BLE001 - whatever it raises, it gets it back
                 guest.error = without_context(error, handled)
                 self._engine.undo()
@@ -295,15 +301,13 @@ class Writers(Generic[T]):
                 self._waiting[block.sync].append(block)
             block.wait(lambda: self._is_called(block), timeout)
         finally:
-            has_turn = self._holder is block
             if block.lock is not None and block.group is None:  # one with a group was called for
                 with self._lock:
-                    has_turn = self._holder is block
                     if block in self._waiting[block.sync]:  # too late, or interrupted
                         self._waiting[block.sync].remove(block)
         if block.failure is not None:
             raise copy_of(block.failure)
-        return has_turn
+        return self._holder is block
 
     def _is_called(self, block: Block[T]) -> bool:
         """Return whether a block has the turn, was sent away, or has been run by another one."""
@@ -333,16 +337,21 @@ class Writers(Generic[T]):
             failure: What ends the wait of all who wait now: they waited for the same.
         """
         with self._lock:
-            for waiting in self._waiting.values() if failure is not None else ():
-                for block in [block for block in waiting if not block.is_exclusive]:
-                    waiting.remove(block)
-                    block.failure = failure
-                    block.go_on()
-            if not (self._waiting[True] or self._waiting[False]):
+            if failure is not None:
+                self._send_away(failure)
+            if not any(self._waiting.values()):
                 self._holder = None
                 return
             heads = [waiting for waiting in self._waiting.values() if waiting]
             self._call_first(min(heads, key=lambda waiting: waiting[0].arrival))
+
+    def _send_away(self, failure: StoreError) -> None:
+        """End the wait of all who wait. Requires the lock."""
+        for waiting in self._waiting.values():
+            for block in [block for block in waiting if not block.is_exclusive]:
+                waiting.remove(block)
+                block.failure = failure
+                block.go_on()
 
     def _call_first(self, waiting: deque[Block[T]]) -> None:
         """Give the turn to the first of those who wait. Requires the lock."""
@@ -367,8 +376,7 @@ class Writers(Generic[T]):
             self._group = None
             group.is_settled = True
             try:
-                if group.witnesses or group.members != [holder]:
-                    self._release(group, holder)
+                self._release(group, holder)
             finally:
                 self._pass_on()
 

@@ -36,8 +36,8 @@ class QueueState:
     by_status: dict[TaskStatus, int]
     stopping: int
     slots: int
-    row: tuple[int, ...]
-    """What the row says."""
+    saved: int | None
+    """The revision that the row has; None: it is to be written."""
     added: int
     """How many tasks were added since, each with a revision of its own."""
     floor: int = 0
@@ -47,7 +47,7 @@ class QueueState:
         """Return a state of its own."""
         return QueueState(
             *(self.revision, self.paused, self.by_status.copy(), self.stopping, self.slots),
-            *(self.row, self.added, self.floor),
+            *(self.saved, self.added, self.floor),
         )
 
     def next_revision(self) -> int:
@@ -74,26 +74,22 @@ class QueueState:
             self.by_status[old.status] -= 1
             self.by_status[new.status] += 1
         self.stopping += new.is_stopping - old.is_stopping
+        self.saved = None
+
+    def set_paused(self, paused: bool) -> None:  # noqa: FBT001 - a state, not a switch
+        """Hold scans back, or no longer."""
+        if paused is not self.paused:
+            self.paused, self.saved = paused, None
+
+    def set_slots(self, count: int) -> None:
+        """Say how many slots there are."""
+        if count != self.slots:
+            self.slots, self.saved = count, None
 
     @property
     def is_found(self) -> bool:
         """Whether `load` finds it as it is: by the row, and by the tasks that were added."""
-        return self._without(self.added) == self.row
-
-    def _without(self, added: int) -> tuple[int, ...]:
-        """Return it as a row, without the tasks that were added last."""
-        pending, running, completed, failed, cancelled = self.by_status.values()
-        return (
-            self.revision - added,
-            1 if self.paused else 0,  # a bool takes SQLite ten times as long
-            pending - added,
-            running,
-            completed,
-            failed,
-            cancelled,
-            self.stopping,
-            self.slots,
-        )
+        return self.revision - self.added == self.saved
 
     def save(self, cursor: sqlite3.Cursor) -> None:
         """Write the row.
@@ -104,8 +100,10 @@ class QueueState:
         Raises:
             sqlite3.Error: SQLite refused.
         """
-        self.row, self.added = self._without(0), 0
-        cursor.execute(_UPDATE, self.row)
+        # A bool takes SQLite ten times as long as an int.
+        values = (self.revision, int(self.paused), *self.by_status.values())
+        cursor.execute(_UPDATE, (*values, self.stopping, self.slots))
+        self.saved, self.added = self.revision, 0
 
 
 def load(cursor: sqlite3.Cursor, path: str) -> QueueState:
@@ -128,11 +126,8 @@ def load(cursor: sqlite3.Cursor, path: str) -> QueueState:
             " its place, or delete it to begin a new queue"
         )
         raise StoreCorruptError(message)
-    *saved, latest = row
-    revision, paused, *by_status, stopping, slots = saved
+    revision, paused, *by_status, stopping, slots, latest = row
     counts = dict(zip(TaskStatus, by_status, strict=True))
     added = max(0, latest - revision)
     counts[_PENDING] += added
-    return QueueState(
-        *(revision + added, bool(paused), counts, stopping, slots), tuple(saved), added
-    )
+    return QueueState(*(revision + added, bool(paused), counts, stopping, slots), revision, added)

@@ -139,22 +139,15 @@ class SQLiteView:
             end of the transaction, ends one that was left, or interrupted, before its last row.
         path: The file, for errors.
         reported: The records that are known to be unreadable.
-        state: The queue as a whole, where it is known.
     """
 
     __slots__ = ("_cursor", "_free_library", "_path", "_reported", "_state")
 
-    def __init__(
-        self,
-        cursor: sqlite3.Cursor,
-        path: str,
-        reported: Unreadable,
-        state: QueueState | None = None,
-    ) -> None:
+    def __init__(self, cursor: sqlite3.Cursor, path: str, reported: Unreadable) -> None:
         self._cursor = cursor
         self._path = path
         self._reported = reported
-        self._state = state
+        self._state: QueueState | None = None
         self._free_library: LibraryId | None = None
         """One that is known to have no slot."""
 
@@ -191,6 +184,9 @@ class SQLiteView:
         # Mostly there is none. With all columns it takes long to say so; and who asks for this
         # asks for the slot next.
         found = self._cursor.execute(HAS, (library_id, library_id)).fetchall()
+        if not found:
+            self._free_library = library_id
+            return None
         self._free_library = None if ("slot",) in found else library_id
         return self._record(PENDING_OF, (library_id,)) if ("pending",) in found else None
 
@@ -286,7 +282,15 @@ class SQLiteTable(SQLiteView):
         state: The queue as a whole; whoever commits saves it.
     """
 
-    __slots__ = ()
+    __slots__ = ("state",)
+
+    state: QueueState
+
+    def __init__(
+        self, cursor: sqlite3.Cursor, path: str, reported: Unreadable, state: QueueState
+    ) -> None:
+        super().__init__(cursor, path, reported)
+        self.state = state
 
     def end(self) -> None:
         """Let go of the transaction; whoever has kept the table cannot use it any more."""
@@ -294,7 +298,7 @@ class SQLiteTable(SQLiteView):
 
     def slots(self) -> list[Slot]:
         slots = super().slots()
-        self.state.slots = len(slots)  # a count that was damaged would hold scans back for ever
+        self.state.set_slots(len(slots))  # a count that was damaged would hold scans back for ever
         return slots
 
     def next_revision(self) -> int:
@@ -343,17 +347,17 @@ class SQLiteTable(SQLiteView):
         except sqlite3.IntegrityError as error:
             message = f"the slot of library {slot.library_id!r} is held"
             raise ValueError(message) from error
-        self.state.slots += 1
+        self.state.set_slots(self.state.slots + 1)
 
     def free_slot(self, slot: Slot) -> None:
         values = (slot.library_id, slot.task_id.bytes, slot.attempt, slot.owner)
         if self._cursor.execute(_FREE_SLOT, values).rowcount != 1:
             message = f"this slot of library {slot.library_id!r} is not held"
             raise ValueError(message)
-        self.state.slots -= 1
+        self.state.set_slots(self.state.slots - 1)
 
     def set_paused(self, paused: bool) -> None:  # noqa: FBT001 - a state, not a switch
-        self.state.paused = paused
+        self.state.set_paused(paused)
 
     def delete_ended(self, before: datetime, limit: int) -> int:
         rows = self._cursor.execute(EXPIRED, (to_microseconds(before), limit)).fetchall()
@@ -361,6 +365,7 @@ class SQLiteTable(SQLiteView):
             self._cursor.executemany(
                 "DELETE FROM tasks WHERE seq = ?", [(number,) for number, _ in rows]
             )
+            self.state.saved = None
             for _, status in rows:
                 if status in self.state.by_status:
                     self.state.by_status[TaskStatus(status)] -= 1
@@ -383,6 +388,7 @@ class SQLiteTable(SQLiteView):
         state = self.state
         state.by_status = dict.fromkeys(TaskStatus, 0)
         state.stopping = 0
+        state.saved = None
         for status, count, stopping in self._cursor.execute(_COUNT_ALL).fetchall():
             if status in state.by_status:
                 state.by_status[TaskStatus(status)] = count

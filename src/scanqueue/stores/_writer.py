@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from scanqueue.errors import StoreError
 from scanqueue.stores._sqlite_errors import explain
@@ -61,6 +61,8 @@ class Writer:
         self._file = file
         self._full = full
         self._reported = reported
+        self.tell = reported.tell
+        """Log what was found; the caller has no turn."""
         self.first_revision = 0
         """Below what it makes next. What was published, but not flushed, is gone after a power cut,
         though somebody may have seen its revision; another change must not have the same."""
@@ -78,8 +80,8 @@ class Writer:
         self.is_lost = False
         """Whether a commit has failed: nothing of its transaction was kept."""
 
-    def begin(self, *, sync: bool) -> None:
-        """Begin a transaction.
+    def begin(self, *, sync: bool) -> SQLiteTable:
+        """Begin a transaction, and return the table of its first block.
 
         Args:
             sync: Whether its commit must be on disk when it is done.
@@ -89,30 +91,24 @@ class Writer:
         """
         try:
             cursor = self._cursor
-            is_new = cursor is None
             if cursor is None:
-                self._file.check_identity()  # later, the commit sees to that
-                self._synchronous = ""
-                self._cursor = cursor = self._file.connect().cursor()
+                cursor = self._open()
             synchronous = "FULL" if sync and self._full else "NORMAL"
             if synchronous != self._synchronous:
                 cursor.execute(f"PRAGMA synchronous = {synchronous}")
                 self._synchronous = synchronous
-            if is_new:
-                cursor.execute(f"PRAGMA busy_timeout = {_PATIENCE}")
-                if not self._full:
-                    cursor.execute(f"PRAGMA wal_autocheckpoint = {_LAZY_LOG_PAGES}")
             _begin(cursor)
-            if is_new:
-                cursor.execute(_WRITE_NOTHING)
             (others,) = cursor.execute("PRAGMA data_version").fetchone()
             state, self._saved = self._saved, None
             if state is None or others != self._others:  # somebody else has written since
+                if state is None:
+                    self._take_up(cursor)
                 state = load(cursor, self._file.path)
                 state.floor = self.first_revision
                 self._others = others
             self._kept = state
             self.is_lost = False
+            self._table = table = SQLiteTable(cursor, self._file.path, self._reported, state)
         except sqlite3.Error as error:
             self.close()  # it may be one that can only read
             raise explain(error, self._file.path) from error
@@ -122,25 +118,37 @@ class Writer:
         except BaseException:  # an interrupt: the connection may be set up in part
             self.close()
             raise
+        return table
 
-    def enter(self, *, alone: bool) -> SQLiteTable:
-        """Begin a block in the transaction, and return its table.
+    def _open(self) -> sqlite3.Cursor:
+        self._file.check_identity()  # later, the commit sees to that
+        self._synchronous = ""
+        self._cursor = cursor = self._file.connect().cursor()
+        cursor.execute(f"PRAGMA busy_timeout = {_PATIENCE}")
+        if not self._full:
+            cursor.execute(f"PRAGMA wal_autocheckpoint = {_LAZY_LOG_PAGES}")
+        return cursor
 
-        Args:
-            alone: Whether no other block has a part in it so far.
+    def _take_up(self, cursor: sqlite3.Cursor) -> None:
+        """See that a connection can write, and that it can do so fast."""
+        cursor.execute(_WRITE_NOTHING)
+        if self._full:
+            self._file.lengthen_log()
+
+    def enter(self) -> SQLiteTable:
+        """Begin another block in the transaction, and return its table.
 
         Raises:
             StoreError: The database cannot be written.
         """
         assert self._cursor is not None
         assert self._kept is not None
-        if not alone:
-            try:
-                self._cursor.execute("SAVEPOINT block")
-            except sqlite3.Error as error:
-                raise explain(error, self._file.path) from error
-            self._is_marked = True
-        state = self._kept if alone else self._kept.copy()
+        try:
+            self._cursor.execute("SAVEPOINT block")
+        except sqlite3.Error as error:
+            raise explain(error, self._file.path) from error
+        self._is_marked = True
+        state = self._kept.copy()
         self._table = SQLiteTable(self._cursor, self._file.path, self._reported, state)
         return self._table
 
@@ -150,12 +158,15 @@ class Writer:
         Raises:
             StoreError: Nothing is open any more: SQLite took all of it back.
         """
-        assert self._table is not None
-        self._refuse_lost()  # the mark stays: the commit takes all marks away
-        state = self._table.state  # an interrupt may come here, but not between the next two
-        self._is_marked = False
+        table = self._table
+        assert table is not None
+        if not self.is_open():
+            self._refuse_lost()
+        state = table.state  # an interrupt may come here, but not between the next two
+        self._is_marked = False  # it stays in the database: the commit takes all marks away
         self._kept = state
-        self._end_table()
+        self._table = None
+        table.end()
 
     def undo(self) -> None:
         """End the block, and take back what it did, and nothing else.
@@ -166,7 +177,8 @@ class Writer:
         assert self._cursor is not None
         self._end_table()
         try:
-            self._refuse_lost()
+            if not self.is_open():
+                self._refuse_lost()
             if self._is_marked:
                 self._cursor.execute("ROLLBACK TO block")
                 self._cursor.execute("RELEASE block")
@@ -180,27 +192,29 @@ class Writer:
         if table is not None:
             table.end()
 
-    def _refuse_lost(self) -> None:
-        """Raise if SQLite has rolled back by itself, as it does when the disk is full."""
-        if not self.is_open():
-            self.rollback()
-            message = f"the queue in {self._file.path!r} failed: its changes were rolled back"
-            raise StoreError(message)
+    def _refuse_lost(self) -> NoReturn:
+        """Say that SQLite has rolled back by itself, as it does when the disk is full."""
+        self.rollback()
+        message = f"the queue in {self._file.path!r} failed: its changes were rolled back"
+        raise StoreError(message)
 
     def commit(self) -> None:
-        """End the transaction and keep it.
+        """End the transaction, and the block if one is open, and keep all of it.
 
         Raises:
             StoreError: All was taken back.
         """
-        assert self._cursor is not None
-        assert self._kept is not None
+        if self._table is not None:
+            self.keep()
+        cursor, state = self._cursor, self._kept
+        assert cursor is not None
+        assert state is not None
         try:
-            if not self._kept.is_found:
-                self._kept.save(self._cursor)
+            if not state.is_found:
+                state.save(cursor)
             self._file.check_identity()
-            self._cursor.execute("COMMIT")
-            self._saved = self._kept
+            cursor.execute("COMMIT")
+            self._saved = state
         except sqlite3.Error as error:
             self.is_lost = True  # first: what comes next may be interrupted
             self.rollback()
@@ -227,10 +241,6 @@ class Writer:
             return self._cursor is not None and self._cursor.connection.in_transaction
         except sqlite3.Error:  # somebody has closed it
             return False
-
-    def tell(self) -> None:
-        """Log what was found; the caller has no turn."""
-        self._reported.tell()
 
     def explain(self, error: BaseException) -> BaseException:
         """Return what a caller is to see in the place of an error of SQLite."""

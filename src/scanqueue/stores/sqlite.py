@@ -206,8 +206,7 @@ class SQLiteStore:
 
     def _renew_sign(self) -> None:
         """Put the sign of life back if somebody has deleted it; looked at now and then."""
-        now = _clock.monotonic()
-        if now < self._next_look:
+        if _clock.monotonic() < self._next_look:
             return
         sign = self._liveness
         if self._is_open and sign is not None and sign.is_gone():
@@ -220,7 +219,7 @@ class SQLiteStore:
             if was_gone:
                 message = "the owner file of this process was deleted; it was made again"
                 log(logger, ERROR, message, path=self._file.path)
-        self._next_look = now + _LOOK_INTERVAL
+        self._next_look = _clock.monotonic() + _LOOK_INTERVAL
 
     def dead_owners(self, owners: Collection[OwnerId]) -> Collection[OwnerId]:
         """Return those of the owners whose process is dead for sure.
