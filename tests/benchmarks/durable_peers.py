@@ -54,17 +54,23 @@ def idle_service(
 
 
 _COLUMNS = (
-    "id, library_id, created_at, revision, rank, priority, status, deep, scanned_paths, attempt,"
-    " interruptions, holds_slot"
+    "seq, id, library_id, created_at, revision, rank, priority, status, deep, scanned_paths,"
+    " attempt, interruptions, holds_slot"
 )
-_INSERT = f"INSERT INTO tasks ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, 0, 'pending', 0, 0, 0, 0, 0)"  # noqa: S608 - our own text
+_INSERT = f"INSERT INTO tasks ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, 0, 'pending', 0, 0, 0, 0, 0)"  # noqa: S608 - our own text
 
 
-def bare_rows(libraries: Sequence[str]) -> list[tuple[object, ...]]:
-    """Return the rows that pending tasks of some libraries are in our schema."""
+def bare_rows(libraries: Sequence[str], revision: int | None = None) -> list[tuple[object, ...]]:
+    """Return the rows that the pending tasks of some libraries are with us.
+
+    Args:
+        libraries: The libraries.
+        revision: That of the queue before; None: that of a new queue.
+    """
+    first = 1 + (time_ns() // 1_000_000 if revision is None else revision)
     return [
-        (uuid4().bytes, library, time_ns() // 1000, number, number)
-        for number, library in enumerate(libraries, 1)
+        (number, uuid4().bytes, library, time_ns() // 1000, number, number)
+        for number, library in enumerate(libraries, first)
     ]
 
 
@@ -91,10 +97,10 @@ def fill(path: Path, count: int) -> None:
     """Make a queue with so many pending tasks."""
     with idle_service(path, "normal"):
         pass
-    rows = bare_rows([f"library-{number}" for number in range(count)])
+    libraries = [f"library-{number}" for number in range(count)]
     with closing(sqlite3.connect(path)) as connection, connection:
-        connection.executemany(_INSERT, rows)
-        connection.execute("UPDATE queue SET pending = ?", (count,))
+        (revision,) = connection.execute("SELECT revision FROM queue").fetchone()
+        connection.executemany(_INSERT, bare_rows(libraries, revision))
 
 
 @contextmanager
