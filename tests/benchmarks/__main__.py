@@ -8,6 +8,7 @@ from time import perf_counter
 from tests.benchmarks import (
     calls,
     durable,
+    flushes,
     importing,
     latency,
     memory,
@@ -23,13 +24,17 @@ PARTS = {
     "memory": (calls, sizes, throughput, latency, progress, reading, memory, importing),
     "files": (durable,),
 }
-"""The two tables: what the machine is like matters for one in other ways than for the other."""
+"""What the machine is like matters for one in other ways than for the other."""
 
-_TABLES = {
-    part: {case.name: case for module in modules for case in module.CASES}
+_NAMES = {
+    part: [case.name for module in modules for case in module.CASES]
     for part, modules in PARTS.items()
 }
-CASES = {name: case for table in _TABLES.values() for name, case in table.items()}
+SLOWER = "slower"
+TABLES = _NAMES | {SLOWER: ["durable-full", "durable-threads", "durable-cycle"]}
+"""The cases in each table of the page; in those of the last one, flushes take longer."""
+
+CASES = {case.name: case for part in PARTS.values() for module in part for case in module.CASES}
 
 
 def measure(names: Iterable[str], scale: Scale) -> list[Line]:
@@ -46,16 +51,22 @@ def main() -> None:
     """Do what the command line says."""
     parser = ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="small sizes, in some seconds")
-    parser.add_argument("--write", choices=PARTS, help=f"rewrite a table in {table.PAGE}")
+    parser.add_argument("--write", choices=TABLES, help=f"rewrite a table in {table.PAGE}")
+    parser.add_argument(
+        "--slower-flush", action="store_true", help=f"by {flushes.DELAY} us each; needs strace"
+    )
     parser.add_argument(
         "--only", action="append", choices=CASES, metavar="NAME", help=f"one of {', '.join(CASES)}"
     )
     options = parser.parse_args()
     if options.write and (options.quick or options.only):
         parser.error("--write takes a full run, without --quick and --only")
-    names: Iterable[str] = _TABLES[options.write] if options.write else options.only or CASES
+    if (options.slower_flush or options.write == SLOWER) and not flushes.is_slower():
+        sys.exit(flushes.run_slower(sys.argv[1:]))
+    names: Iterable[str] = TABLES[options.write] if options.write else options.only or CASES
     lines = measure(names, QUICK if options.quick else FULL)
-    report = f"{table.describe_machine()}\n\n{table.render(lines)}"
+    disk = "" if set(names).isdisjoint(TABLES["files"]) else f" {flushes.describe()}"
+    report = f"{table.describe_machine()}{disk}\n\n{table.render(lines)}"
     print(report)
     if options.write:
         table.write(options.write, report)

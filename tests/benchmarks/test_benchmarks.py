@@ -1,11 +1,13 @@
 """The benchmarks run. How fast anything is they do not say here: that depends on the machine."""
 
+import re
 from pathlib import Path
 
 import pytest
 
 from tests.benchmarks import table
-from tests.benchmarks.__main__ import CASES, PARTS, measure
+from tests.benchmarks.__main__ import CASES, TABLES, measure
+from tests.benchmarks.flushes import DELAY, run_slower
 from tests.benchmarks.harness import (
     TINY,
     Comparison,
@@ -13,6 +15,7 @@ from tests.benchmarks.harness import (
     Unit,
     Versus,
 )
+from tests.faults.tracing import why_not
 
 pytestmark = pytest.mark.slow
 
@@ -46,9 +49,9 @@ def test_the_page_keeps_what_is_around_the_table(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Rewriting one table leaves the rest of the page alone."""
-    begins = [table.BEGIN.format(part) for part in PARTS]
+    begins = [table.BEGIN.format(part) for part in TABLES]
     real = table.PAGE.read_text("utf-8")
-    assert [real.count(begin) for begin in begins] == [1, 1]
+    assert [real.count(begin) for begin in begins] == [1, 1, 1]
     page = tmp_path / "speed.md"
     tables = [f"above\n{begin}\nold\n{table.END}\nbelow\n" for begin in begins]
     page.write_text("".join(tables), "utf-8")
@@ -56,3 +59,14 @@ def test_the_page_keeps_what_is_around_the_table(
     table.write("files", "new")
     tables[1] = f"above\n{begins[1]}\n\nnew\n\n{table.END}\nbelow\n"
     assert page.read_text("utf-8") == "".join(tables)
+
+
+@pytest.mark.skipif(why_not() is not None, reason=f"{why_not()}")
+def test_flushes_can_be_held_up(capfd: pytest.CaptureFixture[str]) -> None:
+    """For everybody, and the table says so."""
+    assert run_slower(["--quick", "--only", "durable-join"]) == 0
+    printed = capfd.readouterr().out
+    found = re.search(r"written over\): (\d+) us, 100 us of it added", printed)
+    assert found is not None
+    assert int(found[1]) > DELAY
+    assert "| join, full" in printed
