@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 from collections import deque
+from struct import Struct
 from uuid import UUID, SafeUUID
 
 from scanqueue import _forks
 
 _POOL_SIZE = 4096
 """Fetching them lets other threads run, which at full speed must not happen all the time."""
+_split = Struct("16s" * _POOL_SIZE).unpack
 _RANDOM_BITS = ~((0xF << 76) | (0x3 << 62))
 _VERSION_AND_VARIANT = (0x4 << 76) | (0x2 << 62)
 
@@ -41,8 +43,7 @@ class _Pool:
         try:
             chunk = self._chunks.pop()
         except IndexError:
-            random = os.urandom(16 * _POOL_SIZE)
-            *chunks, chunk = (random[at : at + 16] for at in range(0, len(random), 16))
+            *chunks, chunk = _split(os.urandom(16 * _POOL_SIZE))
             self._chunks.extend(chunks)
         return to_uuid(int.from_bytes(chunk) & _RANDOM_BITS | _VERSION_AND_VARIANT)
 
