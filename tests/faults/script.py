@@ -47,8 +47,6 @@ PATIENCE = 40.0
 
 CHECKPOINT = 12
 """Pages of the log after which SQLite moves them into the database: often, as in a long run."""
-LOG_SIZE = 3 * _sqlite_file._PIECE
-"""Bytes that the log is given at once."""
 
 LOGS = ("-wal", "-shm", "-journal")
 
@@ -232,8 +230,15 @@ class Script:
         self.tell("done")
 
 
-def run(file: Path, log: Path, durability: str) -> None:
-    """Run the script, with a small log and names that are known before."""
+def run(file: Path, log: Path, durability: str = "full", log_size: int = 0) -> None:
+    """Run the script, with a small log and names that are known before.
+
+    Args:
+        file: The queue.
+        log: Where to tell.
+        durability: That of the store.
+        log_size: Bytes that SQLite's log is given at once.
+    """
     script = Script(file, log, durability)
     logger = logging.getLogger("scanqueue")
     logger.addHandler(LogHandler(script.tell))
@@ -249,8 +254,9 @@ def run(file: Path, log: Path, durability: str) -> None:
 
     with (
         mock.patch.object(_sqlite_file.DatabaseFile, "connect", connect_and_set),
+        mock.patch.object(_writer, "_LOG_PAGES", CHECKPOINT),
         mock.patch.object(_writer, "_LAZY_LOG_PAGES", CHECKPOINT),
-        mock.patch.object(_sqlite_file, "_LOG_SIZE", LOG_SIZE),
+        mock.patch.object(_writer, "_LOG_SIZE", log_size),
         mock.patch.object(_sqlite_file, "uuid4", side_effect=names()),
         mock.patch.object(_core, "uuid4", side_effect=names()),
     ):
@@ -258,4 +264,4 @@ def run(file: Path, log: Path, durability: str) -> None:
 
 
 if __name__ == "__main__":
-    run(Path(sys.argv[1]), Path(sys.argv[2]), *(sys.argv[3:] or ["full"]))
+    run(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3], int(sys.argv[4]))

@@ -92,6 +92,7 @@ class FakeEngine:
     def close(self) -> None:
         """Stand in for `close`."""
         self._do("close")
+        self.open = False
 
     def tell(self) -> None:
         """Stand in for `tell`."""

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import errno
-import os
+import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -40,55 +39,82 @@ def test_how_long_the_log_becomes(tmp_path: Path, durability: str, pages: int) -
         assert connection.execute("PRAGMA wal_autocheckpoint").fetchone() == (pages,)
 
 
-def lengths_of_log(path: Path, durability: str) -> tuple[int, int]:
-    """Submit to a new queue, twice; return how long its log is after each."""
-    store = SQLiteStore(path, durability=durability)  # type: ignore[arg-type]
-    queue = ScanQueueService(None, store=store)
-    queue.submit_task("music")
-    first = len(log_of(store))
-    queue.submit_task("films")
-    second = len(log_of(store))
-    queue.shutdown()
-    return first, second
+def sizes_of_log(queue: ScanQueueService, store: SQLiteStore, count: int) -> list[int]:
+    """Submit so many times; return how long the log is after each."""
+    sizes: list[int] = []
+    for number in range(count):
+        queue.submit_task(number)
+        sizes.append(len(log_of(store)))
+    return sizes
 
 
-def test_the_log_has_its_length_from_the_first_commit_on(tmp_path: Path) -> None:
-    """So a flush has no new length to flush; where none is waited for, there is no need."""
-    first, second = lengths_of_log(tmp_path / "full.sqlite3", "full")
-    assert first == second
-    assert 1000 * 1048 < first < 1_100_000
-    first, second = lengths_of_log(tmp_path / "normal.sqlite3", "normal")
-    assert first < second < 100_000
+def test_a_log_that_grows_is_given_its_length(queue: ScanQueueService, store: SQLiteStore) -> None:
+    """So a flush has no new length to flush, until SQLite begins at its front again."""
+    few, *more = sizes_of_log(queue, store, 20)[5:]
+    assert few < 50_000
+    assert 1_048_000 < more[0] < 1_100_000
+    assert set(more) == {more[0]}
+    assert [task.library_id for task in queue.list_pending()] == ["music", *range(20)]
+
+
+def test_it_keeps_its_length(queue: ScanQueueService, store: SQLiteStore) -> None:
+    """Also when SQLite has moved all of it into the database."""
+    before = sizes_of_log(queue, store, 8)[-1]
+    writing_connection(store).execute("PRAGMA wal_checkpoint(RESTART)")
+    assert sizes_of_log(queue, store, 2) == [before, before]
 
 
 def test_a_log_that_is_long_is_left_alone(queue: ScanQueueService, store: SQLiteStore) -> None:
     """Each process that comes finds what the others have written to it."""
-    before = log_of(store)
+    before = sizes_of_log(queue, store, 8)[-1]
     other = ScanQueueService(None, store=SQLiteStore(store.path))
-    assert other.submit("music").outcome is SubmitOutcome.JOINED
-    assert log_of(store) == before
-    other.submit_task("films")
-    assert len(log_of(store)) == len(before)
-    assert queue.pending_count() == 2
+    assert set(sizes_of_log(other, store, 20)) == {before}
+    assert queue.pending_count() == 21
     other.shutdown()
 
 
-@pytest.mark.parametrize("room", [0, 100, 10_000])
+def test_where_no_commit_waits_the_log_grows_as_it_must(tmp_path: Path) -> None:
+    """Nobody would be faster."""
+    store = SQLiteStore(tmp_path / "queue.sqlite3", durability="normal")
+    queue = ScanQueueService(None, store=store)
+    assert sizes_of_log(queue, store, 20)[-1] < 200_000
+    queue.shutdown()
+
+
 def test_where_there_is_no_room_the_log_grows_as_it_must(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, room: int
+    queue: ScanQueueService, store: SQLiteStore
 ) -> None:
-    """What there is may be needed for something else; SQLite does not ask Python to write."""
-    real_pwrite = os.pwrite
+    """What was tried is taken back, and nobody hears of it."""
+    connection = writing_connection(store)
+    (cache,) = connection.execute("PRAGMA cache_size").fetchone()
+    (pages,) = connection.execute("PRAGMA page_count").fetchone()
+    connection.execute(f"PRAGMA max_page_count = {pages + 100}")
+    sizes = sizes_of_log(queue, store, 20)
+    assert 100_000 < sizes[-1] < 300_000
+    assert queue.pending_count() == 21
+    assert connection.execute("PRAGMA cache_size").fetchone() == (cache,)
 
-    def pwrite(descriptor: int, data: bytes, offset: int) -> int:
-        written = real_pwrite(descriptor, data[: max(0, room - offset)], offset)
-        if not written:
-            raise OSError(errno.ENOSPC, "no room")
-        return written
 
-    monkeypatch.setattr(os, "pwrite", pwrite)
-    first, second = lengths_of_log(tmp_path / "queue.sqlite3", "full")
-    assert first < second < 100_000
+def test_while_another_process_writes_the_log_grows_as_it_must(
+    queue: ScanQueueService, store: SQLiteStore
+) -> None:
+    """It is waited for afterwards, as ever."""
+    sizes_of_log(queue, store, 6)
+    tries: list[str] = []
+
+    def follow(statement: str) -> None:
+        if statement == "BEGIN IMMEDIATE":
+            tries.append(statement)
+            if len(tries) == 3:
+                other.execute("ROLLBACK")
+
+    with closing(sqlite3.connect(store.path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        writing_connection(store).set_trace_callback(follow)
+        queue.submit_task("films")
+    assert len(tries) == 3
+    assert len(log_of(store)) < 100_000
+    assert queue.pending_count() == 8
 
 
 @contextmanager

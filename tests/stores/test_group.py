@@ -250,13 +250,40 @@ def test_an_interrupt_while_a_block_is_undone_fails_its_group_and_no_more(crowd:
 
 
 def test_an_interrupt_while_a_lone_block_is_undone_lets_the_next_one_in(crowd: Crowd) -> None:
-    """It does not keep its turn."""
-    call = crowd.first(error=KeyError("mine"))
+    """It does not keep its turn, and leaves no transaction open."""
+    call, next_one = crowd.first(error=KeyError("mine")), crowd.next(1)
     crowd.engine.fails["rollback"] = Interrupt()
     crowd.go_on.set()
     with pytest.raises(Interrupt):
         call.result()
-    assert crowd.writers._holder is None
+    next_one.result()
+    assert crowd.engine.stored == [1]
+    assert crowd.is_free()
+
+
+@pytest.mark.parametrize("at", ["block", "commit"])
+def test_a_busy_database_sends_others_away_only_if_they_wait_for_the_same(
+    crowd: Crowd, at: str
+) -> None:
+    """They wait for a transaction to begin, and this one had begun."""
+    busy = StoreBusyError("locked")
+    first = crowd.first(error=busy if at == "block" else None)
+    late: list[Call] = []
+    if at == "commit":
+
+        def fail() -> None:
+            crowd.engine.before_commit = lambda: None
+            late.append(crowd.next(1))
+            raise busy
+
+        crowd.engine.before_commit = fail
+    else:
+        late.append(crowd.next(1))
+    crowd.go_on.set()
+    with pytest.raises(StoreBusyError):
+        first.result()
+    late[0].result()
+    assert crowd.engine.stored == [1]
 
 
 def test_blocks_that_fail_do_not_keep_a_group_open(crowd: Crowd) -> None:

@@ -24,7 +24,8 @@ LOOK_AGAIN = 0.5
 class Engine(Protocol[T_co]):
     """The transactions of a database: one at a time, called by one thread at a time.
 
-    After `begin`, `keep`, `undo` or `commit` has raised a `StoreError`, nothing is open.
+    After `begin`, `keep`, `undo` or `commit` has raised a `StoreError`, nothing is open. After
+    `enter` has, the others' blocks are kept as they were, if `undo` is called.
     """
 
     is_lost: bool

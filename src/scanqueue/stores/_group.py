@@ -55,11 +55,10 @@ class Writers(Generic[T]):
 
     def __init__(self, engine: Engine[T]) -> None:
         self._engine = engine
-        self._tell = engine.tell
         self._lock = _sync.Lock()
         self._holder: Block[T] | None = None
         self._waiting: dict[bool, deque[Block[T]]] = {True: deque(), False: deque()}
-        self._group: Group[T] | None = None
+        self._group: Group[T] | None = None  # nothing is open, or only the first block
         self._arrivals = 0
 
     def hold(self, timeout: float) -> bool:
@@ -91,7 +90,7 @@ class Writers(Generic[T]):
                 successor = block.successor
             if successor is not None:
                 successor.go_on()
-        self._tell()
+        self._engine.tell()
 
     # --- what a block does ---
 
@@ -104,15 +103,19 @@ class Writers(Generic[T]):
         try:
             self._take_turn(block, -1)
             return self._begin(block)
-        except BaseException as error:
-            self._retreat(block, error)
+        except BaseException:
+            self._retreat(block)
             raise
 
     def _begin(self, block: Block[T]) -> T:
         """Begin a block that has the turn."""
         group = self._group
         if group is None:
-            return self._engine.begin(sync=block.sync)
+            try:
+                return self._engine.begin(sync=block.sync)
+            except StoreBusyError as failure:
+                self._send_away(failure)
+                raise
         group.size += 1
         return self._engine.enter()
 
@@ -134,8 +137,8 @@ class Writers(Generic[T]):
                 self.leave(block, error)
                 raise
             self.leave(block, None)
-        except BaseException as error:
-            self._retreat(block, error)
+        except BaseException:
+            self._retreat(block)
             raise
         return answer
 
@@ -185,8 +188,8 @@ class Writers(Generic[T]):
                     block.wait(lambda: group.is_settled)
             if not group.is_settled:
                 self._settle(group)
-        except BaseException as failure:
-            self._retreat(block, failure)
+        except BaseException:
+            self._retreat(block)
             raise
         if group.failure is not None:
             raise copy_of(group.failure)
@@ -194,7 +197,7 @@ class Writers(Generic[T]):
     def _leave_by(self, error: BaseException, block: Block[T], group: Group[T] | None) -> None:
         """End a block that was left by an error: take it back, and hear of the others' commit."""
         waits = isinstance(error, Exception)  # an interrupt does not
-        must_wait = self._retreat(block, error, waits=waits)
+        must_wait = self._retreat(block, waits=waits)
         if group is not None:
             if must_wait:
                 block.wait(lambda: group.is_settled)
@@ -249,12 +252,11 @@ class Writers(Generic[T]):
             group.failure = failure
             group.witnesses.append(guest)
 
-    def _retreat(self, block: Block[T], error: BaseException, *, waits: bool = False) -> bool:
+    def _retreat(self, block: Block[T], *, waits: bool = False) -> bool:
         """Take back what a block did, and nothing else; have others go on, if it has the turn.
 
         Args:
             block: The block.
-            error: What it was left by.
             waits: Whether it is to be told of the commit of the others.
 
         Returns:
@@ -266,9 +268,12 @@ class Writers(Generic[T]):
         if group is None or not group.members:
             try:
                 self._engine.rollback()
+            except BaseException:  # an interrupt; nobody knows how far it came
+                self._engine.close()
+                raise
             finally:
                 self._group = None
-                self._pass_on(error if isinstance(error, StoreBusyError) else None)
+                self._pass_on()
             return False
         try:
             if block not in group.members:
@@ -330,15 +335,9 @@ class Writers(Generic[T]):
                     return True
         return False
 
-    def _pass_on(self, failure: StoreError | None = None) -> None:
-        """Hand the turn, with no group open, to whoever has waited longest, of any kind.
-
-        Args:
-            failure: What ends the wait of all who wait now: they waited for the same.
-        """
+    def _pass_on(self) -> None:
+        """Hand the turn, with no group open, to whoever has waited longest, of any kind."""
         with self._lock:
-            if failure is not None:
-                self._send_away(failure)
             if not any(self._waiting.values()):
                 self._holder = None
                 return
@@ -346,12 +345,13 @@ class Writers(Generic[T]):
             self._call_first(min(heads, key=lambda waiting: waiting[0].arrival))
 
     def _send_away(self, failure: StoreError) -> None:
-        """End the wait of all who wait. Requires the lock."""
-        for waiting in self._waiting.values():
-            for block in [block for block in waiting if not block.is_exclusive]:
-                waiting.remove(block)
-                block.failure = failure
-                block.go_on()
+        """End the wait of all who wait now: for the same they have waited long enough."""
+        with self._lock:
+            for waiting in self._waiting.values():
+                for block in [block for block in waiting if not block.is_exclusive]:
+                    waiting.remove(block)
+                    block.failure = failure
+                    block.go_on()
 
     def _call_first(self, waiting: deque[Block[T]]) -> None:
         """Give the turn to the first of those who wait. Requires the lock."""

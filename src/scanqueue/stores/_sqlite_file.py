@@ -42,15 +42,6 @@ PAGE_SIZE = 1024
 """Bytes of a page. A task that is added changes four pages, and each is written as a whole: with
 the usual 4,096 a submission takes a fifth longer where no flush hides it."""
 
-_LOG_SIZE = 1_024 * (PAGE_SIZE + 24)
-"""Bytes of a log that is long enough: at 1,000 pages, each with a header, SQLite moves them to the
-database, and begins at the front again."""
-
-_PIECE = 4_096
-"""Bytes of it that are written at a time. Of what is written at once Linux makes one folio of its
-cache, and each small write then takes the longer the larger that is: with ext4 of Linux 6.18, and
-all in one piece, 2.5 us instead of 0.8."""
-
 _SMALLEST = 512
 """Bytes of the smallest database of SQLite that is not empty: one page of the smallest size."""
 
@@ -129,25 +120,12 @@ class DatabaseFile:
         connection.text_factory = to_text
         return connection
 
-    def lengthen_log(self) -> None:
-        """Give the log the length that it will have, with zeros, if there is room for them.
-
-        What is written over is flushed up to twice as fast as what is added to the end of a file,
-        whose length must be flushed with it. SQLite goes by what the pages in the log say of
-        themselves, and ignores what is behind the last one ("Database File Format", 4.4).
-
-        The caller is in a transaction that writes: nobody else appends to the log, or empties it.
-        """
-        zeros = bytes(_PIECE)
-        with suppress(OSError), open(f"{self.path}-wal", "r+b", buffering=0) as log:
-            length = log.seek(0, os.SEEK_END)
-            starts = range(length, _LOG_SIZE, _PIECE)
-            is_whole = False
-            try:
-                is_whole = all(os.pwrite(log.fileno(), zeros, start) == _PIECE for start in starts)
-            finally:
-                if not is_whole:  # somebody else may need what room there is
-                    log.truncate(length)
+    def log_size(self) -> int:
+        """Return how many bytes SQLite's log has; 0 if there is none."""
+        try:
+            return os.stat(f"{self.path}-wal").st_size
+        except OSError:
+            return 0
 
     def check_identity(self) -> None:
         """See that the file is still the one that was opened.

@@ -13,6 +13,7 @@ from scanqueue.stores._sqlite_schema import refuse_newer
 
 if TYPE_CHECKING:
     import sqlite3
+    from collections.abc import Iterable
 
     from scanqueue.records import TaskRecord
 
@@ -75,6 +76,23 @@ class QueueState:
             self.by_status[new.status] += 1
         self.stopping += new.is_stopping - old.is_stopping
         self.saved = None
+
+    def delete(self, status: TaskStatus) -> None:
+        """Count a task that was deleted."""
+        self.by_status[status] -= 1
+        self.saved = None
+
+    def count(self, found: Iterable[tuple[str, int, float]]) -> None:
+        """Count everything anew.
+
+        Args:
+            found: What there is: a status, how many have it, how many of them are stopping.
+        """
+        self.by_status, self.stopping, self.saved = dict.fromkeys(TaskStatus, 0), 0, None
+        for status, count, stopping in found:
+            if status in self.by_status:
+                self.by_status[TaskStatus(status)] = count
+                self.stopping += int(stopping)
 
     def set_paused(self, paused: bool) -> None:  # noqa: FBT001 - a state, not a switch
         """Hold scans back, or no longer."""

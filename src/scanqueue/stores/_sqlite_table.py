@@ -284,7 +284,7 @@ class SQLiteTable(SQLiteView):
 
     __slots__ = ("state",)
 
-    state: QueueState
+    state: QueueState  # in the place of the property: whoever writes knows it
 
     def __init__(
         self, cursor: sqlite3.Cursor, path: str, reported: Unreadable, state: QueueState
@@ -365,10 +365,9 @@ class SQLiteTable(SQLiteView):
             self._cursor.executemany(
                 "DELETE FROM tasks WHERE seq = ?", [(number,) for number, _ in rows]
             )
-            self.state.saved = None
             for _, status in rows:
                 if status in self.state.by_status:
-                    self.state.by_status[TaskStatus(status)] -= 1
+                    self.state.delete(TaskStatus(status))
                 else:
                     self._count_again()
                     break
@@ -385,12 +384,5 @@ class SQLiteTable(SQLiteView):
 
     def _count_again(self) -> None:
         """Count everything, since nobody knows what the record counted as. O(n), and rare."""
-        state = self.state
-        state.by_status = dict.fromkeys(TaskStatus, 0)
-        state.stopping = 0
-        state.saved = None
-        for status, count, stopping in self._cursor.execute(_COUNT_ALL).fetchall():
-            if status in state.by_status:
-                state.by_status[TaskStatus(status)] = count
-                state.stopping += int(stopping)
-        (state.slots,) = self._cursor.execute("SELECT count(*) FROM slots").fetchone()
+        self.state.count(self._cursor.execute(_COUNT_ALL).fetchall())
+        self.state.set_slots(*self._cursor.execute("SELECT count(*) FROM slots").fetchone())

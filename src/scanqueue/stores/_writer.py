@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from scanqueue.errors import StoreError
 from scanqueue.stores._sqlite_errors import explain
-from scanqueue.stores._sqlite_file import BUSY_TIMEOUT
+from scanqueue.stores._sqlite_file import BUSY_TIMEOUT, PAGE_SIZE
 from scanqueue.stores._sqlite_state import load
 from scanqueue.stores._sqlite_table import SQLiteTable
 
@@ -28,10 +28,19 @@ asks again. If it may wait for longer it asks every 100 ms, and never meets the 
 transactions of a process that writes all the time."""
 _TRIES = round(BUSY_TIMEOUT * 1000 / _PATIENCE)
 
+_LOG_PAGES = 1_000
+"""Pages of the log at which SQLite moves them to the database, and begins at its front again."""
 _LAZY_LOG_PAGES = 4_000
-"""Pages of the log at which SQLite moves them to the database, where only that waits for the disk.
-Where each commit does it is SQLite's own 1,000: the log is to come round soon, since what is
-written over is flushed up to twice as fast as what is added to the end of a file."""
+"""The same, where no commit waits for the disk, but this does."""
+
+_LOG_SIZE = _LOG_PAGES * (PAGE_SIZE + 24)
+"""Bytes of the log that it is given at once: each page has a header of 24."""
+_LENGTHEN_AT = 8
+"""The transaction of a connection that does so: who writes a few times and goes, gets by with less,
+since the log goes with the last connection."""
+_LONG_ROW = (
+    "INSERT INTO slots (library_id, task_id, attempt, owner) VALUES ('', x'', 0, zeroblob(?))"
+)
 
 
 def _begin(cursor: sqlite3.Cursor) -> None:
@@ -69,6 +78,8 @@ class Writer:
         self._cursor: sqlite3.Cursor | None = None
         """Of its one connection; all statements are run on this one."""
         self._synchronous = ""
+        self._begun = 0
+        """How many transactions its connection has begun."""
         self._others: object = None
         """What SQLite changes when another connection writes."""
         self._saved: QueueState | None = None
@@ -97,12 +108,15 @@ class Writer:
             if synchronous != self._synchronous:
                 cursor.execute(f"PRAGMA synchronous = {synchronous}")
                 self._synchronous = synchronous
+            self._begun += 1
+            if self._begun == _LENGTHEN_AT and self._full:
+                self._lengthen_log(cursor)
             _begin(cursor)
+            if self._begun == 1:
+                cursor.execute(_WRITE_NOTHING)
             (others,) = cursor.execute("PRAGMA data_version").fetchone()
             state, self._saved = self._saved, None
             if state is None or others != self._others:  # somebody else has written since
-                if state is None:
-                    self._take_up(cursor)
                 state = load(cursor, self._file.path)
                 state.floor = self.first_revision
                 self._others = others
@@ -121,19 +135,39 @@ class Writer:
         return table
 
     def _open(self) -> sqlite3.Cursor:
+        """Open the connection, and keep it, so that `close` finds it even if this fails."""
         self._file.check_identity()  # later, the commit sees to that
-        self._synchronous = ""
+        self._synchronous, self._begun = "", 0
         self._cursor = cursor = self._file.connect().cursor()
         cursor.execute(f"PRAGMA busy_timeout = {_PATIENCE}")
-        if not self._full:
-            cursor.execute(f"PRAGMA wal_autocheckpoint = {_LAZY_LOG_PAGES}")
+        pages = _LOG_PAGES if self._full else _LAZY_LOG_PAGES
+        cursor.execute(f"PRAGMA wal_autocheckpoint = {pages}")
+        cursor.execute("PRAGMA journal_size_limit = -1")  # where it begins again, it stays as long
         return cursor
 
-    def _take_up(self, cursor: sqlite3.Cursor) -> None:
-        """See that a connection can write, and that it can do so fast."""
-        cursor.execute(_WRITE_NOTHING)
-        if self._full:
-            self._file.lengthen_log()
+    def _lengthen_log(self, cursor: sqlite3.Cursor) -> None:
+        """Give the log the length that it will have, if there is room for that.
+
+        What is written over is flushed up to twice as fast as what is added to the end of a file,
+        whose length must be flushed with it. So this logs a row that is as long, and takes it
+        back: what does not fit into the cache is logged before the commit, and the log does not
+        become shorter. To write zeros there would be faster, but who knows whose log has that name
+        by now?
+        """
+        missing = _LOG_SIZE - self._file.log_size()
+        if missing <= 0:
+            return
+        (cache_size,) = cursor.execute("PRAGMA cache_size").fetchone()
+        try:
+            cursor.execute("PRAGMA cache_size = 1")
+            cursor.execute("BEGIN IMMEDIATE")
+            cursor.execute(_LONG_ROW, (missing,))
+        except sqlite3.Error:  # no room, or another process writes
+            pass
+        finally:
+            if cursor.connection.in_transaction:
+                cursor.execute("ROLLBACK")
+            cursor.execute(f"PRAGMA cache_size = {cache_size}")
 
     def enter(self) -> SQLiteTable:
         """Begin another block in the transaction, and return its table.
@@ -179,7 +213,7 @@ class Writer:
         try:
             if not self.is_open():
                 self._refuse_lost()
-            if self._is_marked:
+            if self._is_marked:  # else `enter` failed, or was interrupted
                 self._cursor.execute("ROLLBACK TO block")
                 self._cursor.execute("RELEASE block")
                 self._is_marked = False
