@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from struct import Struct
+from struct import iter_unpack
 from uuid import UUID, SafeUUID
 
 from scanqueue import _forks
 
 _POOL_SIZE = 4096
 """Fetching them lets other threads run, which at full speed must not happen all the time."""
-_split = Struct("16s" * _POOL_SIZE).unpack
 _RANDOM_BITS = ~((0xF << 76) | (0x3 << 62))
 _VERSION_AND_VARIANT = (0x4 << 76) | (0x2 << 62)
 
@@ -43,7 +42,8 @@ class _Pool:
         try:
             chunk = self._chunks.pop()
         except IndexError:
-            *chunks, chunk = _split(os.urandom(16 * _POOL_SIZE))
+            random = os.urandom(16 * _POOL_SIZE)
+            *chunks, chunk = (chunk for (chunk,) in iter_unpack("16s", random))
             self._chunks.extend(chunks)
         return to_uuid(int.from_bytes(chunk) & _RANDOM_BITS | _VERSION_AND_VARIANT)
 

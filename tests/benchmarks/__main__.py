@@ -53,7 +53,9 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="small sizes, in some seconds")
     parser.add_argument("--write", choices=TABLES, help=f"rewrite a table in {table.PAGE}")
     parser.add_argument(
-        "--slower-flush", action="store_true", help=f"by {flushes.DELAY} us each; needs strace"
+        "--slower-flush",
+        action="store_true",
+        help=f"by at least {flushes.DELAY} us each; needs strace",
     )
     parser.add_argument(
         "--only", action="append", choices=CASES, metavar="NAME", help=f"one of {', '.join(CASES)}"
@@ -61,6 +63,8 @@ def main() -> None:
     options = parser.parse_args()
     if options.write and (options.quick or options.only):
         parser.error("--write takes a full run, without --quick and --only")
+    if options.slower_flush and options.write not in {None, SLOWER}:
+        parser.error(f"with slower flushes there is one table to write: --write {SLOWER}")
     if (options.slower_flush or options.write == SLOWER) and not flushes.is_slower():
         sys.exit(flushes.run_slower(sys.argv[1:]))
     names: Iterable[str] = TABLES[options.write] if options.write else options.only or CASES

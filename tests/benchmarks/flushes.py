@@ -14,7 +14,7 @@ from tempfile import TemporaryFile
 from time import perf_counter
 
 DELAY = 100
-"""Microseconds by which a flush is made longer."""
+"""Microseconds by which a flush is made longer, and what strace takes for that."""
 
 _MARK = "SCANQUEUE_BENCHMARKS_DELAY"
 _CALLS = "fsync,fdatasync"
@@ -51,7 +51,7 @@ def run_slower(arguments: Sequence[str]) -> int:
 
 def describe() -> str:
     """Say how long a flush takes, in the folder for temporary files."""
-    added = f", {DELAY} us of it added" if is_slower() else ""
+    added = f", at least {DELAY} us of it added" if is_slower() else ""
     return (
         f"One flush (`fdatasync` of 4 KiB that were written over): {_time() * 1e6:.0f} us{added}."
     )

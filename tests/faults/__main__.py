@@ -14,7 +14,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TypeVar
 
-from tests.faults.injection import FAULTS, Point, count_calls, points, run_with
+from tests.faults.injection import FAULTS, LENGTHENING, Point, count_calls, points, run_with
 from tests.faults.power import cut, record
 from tests.faults.tracing import why_not
 
@@ -59,6 +59,16 @@ def inject(every: int, jobs: int) -> int:
     return failed
 
 
+def inject_where_the_log_is_lengthened(every: int, jobs: int) -> int:
+    """Inject all faults there, and return how many runs failed."""
+    places = [
+        Point(fault, "pwrite64", number) for fault in FAULTS for number in LENGTHENING[::every]
+    ]
+    outcomes, failed = try_all(places, partial(run_with, lengthens=True), jobs)
+    print(f"a longer log, {outcomes.total()} points: {dict(sorted(outcomes.items()))}", flush=True)
+    return failed
+
+
 def cut_power(images: int, jobs: int) -> int:
     """Rebuild disks after power cuts, and return how many were not as they must be."""
     failed = 0
@@ -86,6 +96,7 @@ def main() -> int:
     every = options.every or (1 if options.all else 20)
     images = options.images or (5_000 if options.all else 200)
     failed = cut_power(images, options.jobs) + inject(every, options.jobs)
+    failed += inject_where_the_log_is_lengthened(every, options.jobs)
     print(f"{failed} failed")
     return min(failed, 1)
 

@@ -206,7 +206,7 @@ class Recording:
 def record(folder: Path, durability: str) -> Recording:
     """Run the script, and record what it does to its disk and what it acknowledges."""
     traced = run_traced(
-        *(folder, "-s", "70000", "-xx"), durability=durability, log_size=16_384, sees_log=True
+        *(folder, "-s", "70000", "-xx"), durability=durability, lengthens=True, sees_log=True
     )
     assert traced.code == 0
     events = list(parse(traced.trace))

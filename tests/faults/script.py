@@ -230,14 +230,14 @@ class Script:
         self.tell("done")
 
 
-def run(file: Path, log: Path, durability: str = "full", log_size: int = 0) -> None:
+def run(file: Path, log: Path, durability: str, *, lengthens: bool) -> None:
     """Run the script, with a small log and names that are known before.
 
     Args:
         file: The queue.
         log: Where to tell.
         durability: That of the store.
-        log_size: Bytes that SQLite's log is given at once.
+        lengthens: Whether SQLite's log is given its length at once.
     """
     script = Script(file, log, durability)
     logger = logging.getLogger("scanqueue")
@@ -256,7 +256,7 @@ def run(file: Path, log: Path, durability: str = "full", log_size: int = 0) -> N
         mock.patch.object(_sqlite_file.DatabaseFile, "connect", connect_and_set),
         mock.patch.object(_writer, "_LOG_PAGES", CHECKPOINT),
         mock.patch.object(_writer, "_LAZY_LOG_PAGES", CHECKPOINT),
-        mock.patch.object(_writer, "_LOG_SIZE", log_size),
+        mock.patch.object(_writer, "_LENGTHEN_EVERY", 2 if lengthens else sys.maxsize),
         mock.patch.object(_sqlite_file, "uuid4", side_effect=names()),
         mock.patch.object(_core, "uuid4", side_effect=names()),
     ):
@@ -264,4 +264,4 @@ def run(file: Path, log: Path, durability: str = "full", log_size: int = 0) -> N
 
 
 if __name__ == "__main__":
-    run(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3], int(sys.argv[4]))
+    run(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3], lengthens=sys.argv[4] == "lengthens")

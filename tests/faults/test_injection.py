@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.injection import FAULTS, chosen, count_calls, run_with
+from tests.faults.injection import FAULTS, LENGTHENING, Point, chosen, count_calls, run_with
 from tests.faults.tracing import why_not
 
 
@@ -27,3 +27,12 @@ def test_a_system_call_that_fails_loses_nothing(
     heard = {str(point): run_with(point, tmp_path) for point in chosen(fault, counts)}
     expected = "killed" if fault == "kill" else "heard"
     assert list(heard.values()).count(expected) >= 4, heard
+
+
+@pytest.mark.skipif(why_not() is not None, reason=f"{why_not()}")
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_log_that_cannot_be_made_longer_loses_nothing(tmp_path: Path, fault: str) -> None:
+    """It happens in front of a commit, which may not even notice."""
+    places = [Point(fault, "pwrite64", number) for number in LENGTHENING[::12]]
+    heard = [run_with(point, tmp_path, lengthens=True) for point in places]
+    assert ("killed" if fault == "kill" else "harmless") in heard

@@ -45,7 +45,11 @@ class Traced:
 
 
 def run_traced(
-    folder: Path, *options: str, durability: str = "full", log_size: int = 0, sees_log: bool = False
+    folder: Path,
+    *options: str,
+    durability: str = "full",
+    lengthens: bool = False,
+    sees_log: bool = False,
 ) -> Traced:
     """Run the script on `queue.db` in a folder of its own, under strace.
 
@@ -53,7 +57,7 @@ def run_traced(
         folder: Where to keep that folder, the log and the trace.
         options: More for strace.
         durability: That of the store.
-        log_size: Bytes that SQLite's log is given at once; that this fails nobody hears.
+        lengthens: Whether SQLite's log is given its length at once.
         sees_log: Whether the trace has what is written to the log, too.
     """
     file, log, trace = folder / "disk" / "queue.db", folder / "log", folder / "trace"
@@ -69,7 +73,7 @@ def run_traced(
         command.append("--seccomp-bpf")
     command += [argument for path in watched for argument in ("-P", str(path))]
     command += [sys.executable, "-m", "tests.faults.script", str(file), str(log), durability]
-    command.append(str(log_size))
+    command.append("lengthens" if lengthens else "")
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     with subprocess.Popen(
         command, env=environment, stderr=subprocess.PIPE, text=True, start_new_session=True

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -50,26 +53,51 @@ def sizes_of_log(queue: ScanQueueService, store: SQLiteStore, count: int) -> lis
 
 def test_a_log_that_grows_is_given_its_length(queue: ScanQueueService, store: SQLiteStore) -> None:
     """So a flush has no new length to flush, until SQLite begins at its front again."""
-    few, *more = sizes_of_log(queue, store, 20)[5:]
-    assert few < 50_000
-    assert 1_048_000 < more[0] < 1_100_000
-    assert set(more) == {more[0]}
-    assert [task.library_id for task in queue.list_pending()] == ["music", *range(20)]
+    sizes = sizes_of_log(queue, store, 30)
+    assert sizes[13] < 100_000
+    assert 1_048_000 < sizes[14] < 1_150_000
+    assert set(sizes[14:]) == {sizes[14]}
+    assert [task.library_id for task in queue.list_pending()] == ["music", *range(30)]
 
 
 def test_it_keeps_its_length(queue: ScanQueueService, store: SQLiteStore) -> None:
     """Also when SQLite has moved all of it into the database."""
-    before = sizes_of_log(queue, store, 8)[-1]
+    before = sizes_of_log(queue, store, 16)[-1]
     writing_connection(store).execute("PRAGMA wal_checkpoint(RESTART)")
-    assert sizes_of_log(queue, store, 2) == [before, before]
+    assert sizes_of_log(queue, store, 30)[-1] == before
+
+
+def test_it_is_looked_after_now_and_then(queue: ScanQueueService, store: SQLiteStore) -> None:
+    """Somebody may have cut it off; and it is of no use where SQLite does not write next."""
+    before = sizes_of_log(queue, store, 16)[-1]
+    writing_connection(store).execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    sizes = sizes_of_log(queue, store, 40)
+    assert sizes[10] < 100_000
+    assert 1_048_000 < sizes[-1] <= before
+
+
+def test_pages_of_another_size_make_another_log(tmp_path: Path) -> None:
+    """As in a file that somebody has made anew with SQLite's own pages."""
+    path = tmp_path / "queue.sqlite3"
+    queue = ScanQueueService(None, store=SQLiteStore(path))
+    queue.submit_task("films")
+    queue.shutdown()
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        for statement in ("journal_mode = DELETE", "page_size = 4096"):
+            connection.execute(f"PRAGMA {statement}")
+        connection.execute("VACUUM")
+    store = SQLiteStore(path)
+    queue = ScanQueueService(None, store=store)
+    assert 4_120_000 < sizes_of_log(queue, store, 16)[-1] < 4_500_000
+    queue.shutdown()
 
 
 def test_a_log_that_is_long_is_left_alone(queue: ScanQueueService, store: SQLiteStore) -> None:
     """Each process that comes finds what the others have written to it."""
-    before = sizes_of_log(queue, store, 8)[-1]
+    before = sizes_of_log(queue, store, 16)[-1]
     other = ScanQueueService(None, store=SQLiteStore(store.path))
-    assert set(sizes_of_log(other, store, 20)) == {before}
-    assert queue.pending_count() == 21
+    assert set(sizes_of_log(other, store, 30)) == {before}
+    assert queue.pending_count() == 31
     other.shutdown()
 
 
@@ -77,8 +105,30 @@ def test_where_no_commit_waits_the_log_grows_as_it_must(tmp_path: Path) -> None:
     """Nobody would be faster."""
     store = SQLiteStore(tmp_path / "queue.sqlite3", durability="normal")
     queue = ScanQueueService(None, store=store)
-    assert sizes_of_log(queue, store, 20)[-1] < 200_000
+    assert sizes_of_log(queue, store, 40)[-1] < 400_000
     queue.shutdown()
+
+
+@pytest.mark.parametrize("call", ["stat", "statvfs"])
+def test_where_room_is_scarce_the_log_grows_as_it_must(
+    queue: ScanQueueService, store: SQLiteStore, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    """Others may need it more; and where nobody knows, nothing is done."""
+    real_stat, real_statvfs = os.stat, os.statvfs
+
+    def stat(path: str) -> os.stat_result:
+        if call == "stat" and path.endswith("-wal"):
+            raise OSError(errno.EACCES, "not for you")
+        return real_stat(path)
+
+    def statvfs(path: str) -> SimpleNamespace:
+        found = real_statvfs(path)
+        free = 16 * 1000 * 1048 - 1 if call == "statvfs" else found.f_bavail * found.f_frsize
+        return SimpleNamespace(f_bavail=free, f_frsize=1)
+
+    monkeypatch.setattr(os, "stat", stat)
+    monkeypatch.setattr(os, "statvfs", statvfs)
+    assert sizes_of_log(queue, store, 40)[-1] < 400_000
 
 
 def test_where_there_is_no_room_the_log_grows_as_it_must(
@@ -90,7 +140,7 @@ def test_where_there_is_no_room_the_log_grows_as_it_must(
     (pages,) = connection.execute("PRAGMA page_count").fetchone()
     connection.execute(f"PRAGMA max_page_count = {pages + 100}")
     sizes = sizes_of_log(queue, store, 20)
-    assert 100_000 < sizes[-1] < 300_000
+    assert sizes[13] < 100_000 < sizes[-1] < 300_000
     assert queue.pending_count() == 21
     assert connection.execute("PRAGMA cache_size").fetchone() == (cache,)
 
@@ -99,7 +149,7 @@ def test_while_another_process_writes_the_log_grows_as_it_must(
     queue: ScanQueueService, store: SQLiteStore
 ) -> None:
     """It is waited for afterwards, as ever."""
-    sizes_of_log(queue, store, 6)
+    sizes_of_log(queue, store, 14)
     tries: list[str] = []
 
     def follow(statement: str) -> None:
@@ -114,7 +164,7 @@ def test_while_another_process_writes_the_log_grows_as_it_must(
         queue.submit_task("films")
     assert len(tries) == 3
     assert len(log_of(store)) < 100_000
-    assert queue.pending_count() == 8
+    assert queue.pending_count() == 16
 
 
 @contextmanager

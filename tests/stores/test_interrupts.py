@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from scanqueue.errors import StoreError
+from scanqueue.errors import StoreBusyError, StoreError
 from scanqueue.stores import _block, _group
 from scanqueue.stores._block import Block
 from tests.stores.crowd import Crowd, Interrupt
@@ -56,6 +56,8 @@ class Interrupter:
         if frame.f_code.co_filename not in FILES:
             return None
         frame.f_trace_opcodes, frame.f_trace_lines = True, False
+        if frame.f_code.co_name not in OPEN:
+            self._come_to(frame, "begin")
         return self._look
 
     def _look(self, frame: FrameType, event: str, arg: object) -> TraceFunction | None:
@@ -64,24 +66,46 @@ class Interrupter:
             was_called, self._called = self._called is frame, None
             if operation.startswith("CALL"):
                 self._called = frame
-            is_open = operation == "RESUME" and frame.f_code.co_name in OPEN
-            if (was_called or operation in {"RESUME", "JUMP_BACKWARD"}) and not is_open:
-                self._left -= 1
-                if not self._left:
-                    self.place = frame.f_code.co_name, frame.f_lineno, operation
-                    sys.settrace(None)
-                    raise Interrupt
+            if was_called or operation == "JUMP_BACKWARD":
+                self._come_to(frame, operation)
         return self._look
 
+    def _come_to(self, frame: FrameType, what: str) -> None:
+        self._left -= 1
+        if not self._left:
+            self.place = frame.f_code.co_name, frame.f_lineno, what
+            sys.settrace(None)
+            raise Interrupt
 
-def meet(interrupter: Interrupter, victim: str, others: str, *, fails: bool = False) -> None:
-    """Have a block and some functions meet, and see what each of them heard.
+
+def write(crowd: Crowd, name: str, *, in_block: bool) -> None:
+    """Write a name, in a block or by a function."""
+    block = Block(crowd.writers, sync=True)
+    if in_block:
+        with block as changes:
+            changes.append(name)
+    else:
+        block.run(lambda changes: changes.append(name))
+
+
+def meet(
+    interrupter: Interrupter,
+    victim: str,
+    others: str,
+    *,
+    fails: bool = False,
+    is_busy: bool = False,
+    in_blocks: bool = False,
+) -> None:
+    """Have a block and some others meet, and see what each of them heard.
 
     Args:
         interrupter: What interrupts one of them.
         victim: Which one.
-        others: The functions, a letter each, behind the block "0".
+        others: Functions, a letter each, behind the block "0".
         fails: Whether that block is left by an exception.
+        is_busy: Whether the database is when the next one begins.
+        in_blocks: Whether those are no functions, but blocks, too.
     """
     crowd = Crowd()
     inside, go_on = threading.Event(), threading.Event()
@@ -93,13 +117,15 @@ def meet(interrupter: Interrupter, victim: str, others: str, *, fails: bool = Fa
             changes.append("0")
             if victim == "0":
                 interrupter.begin()
+            if is_busy:
+                crowd.engine.fails["begin"] = StoreBusyError("locked")
             if fails:
                 raise LookupError
 
     def run(name: str) -> None:
         if victim == name:
             interrupter.begin()
-        Block(crowd.writers, sync=True).run(lambda changes: changes.append(name))
+        write(crowd, name, in_block=in_blocks)
 
     calls = {"0": Call(hold)}
     assert inside.wait(PATIENCE)
@@ -138,10 +164,24 @@ def test_an_interrupt_harms_only_whom_it_hits(
 ) -> None:
     """The others go on, at the latest when they look for themselves."""
     monkeypatch.setattr(_block, "LOOK_AGAIN", 0.02)
+    try_all_places(victim, others, fails=fails)
+
+
+@pytest.mark.parametrize("in_blocks", [False, True])
+def test_an_interrupt_under_a_busy_database_harms_only_whom_it_hits(
+    monkeypatch: pytest.MonkeyPatch, in_blocks: bool
+) -> None:
+    """All who wait are sent away, and those that come next are not kept out."""
+    monkeypatch.setattr(_block, "LOOK_AGAIN", 0.02)
+    try_all_places("a", "abc", fails=True, is_busy=True, in_blocks=in_blocks)
+
+
+def try_all_places(victim: str, others: str, **options: bool) -> None:
+    """Interrupt the victim at every place, one after the other."""
     number = 1
     while True:
         interrupter = Interrupter(number)
-        meet(interrupter, victim, others, fails=fails)
+        meet(interrupter, victim, others, **options)
         if interrupter.place is None:
             break
         number += 1

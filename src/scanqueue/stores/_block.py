@@ -174,6 +174,29 @@ class Group(Generic[T]):
         """Those that were taken back, and wait for it all the same."""
 
 
+def answer_of(block: Block[T], explain: Callable[[BaseException], BaseException]) -> object:
+    """Return, or raise, what the function of a block did on another thread.
+
+    Args:
+        block: The block.
+        explain: What an error of the database is to be replaced by.
+    """
+    group, error, block.error = block.group, block.error, None
+    assert group is not None
+    if error is None and group.failure is None:
+        return block.answer
+    shown = None if error is None else explain(error)
+    try:
+        if group.failure is not None:
+            raise copy_of(group.failure, error)
+        assert error is not None
+        if shown is not None and shown is not error:
+            raise shown from error
+        raise error
+    finally:
+        del error, shown  # whose tracebacks know this frame: they would be freed late
+
+
 def copy_of(failure: StoreError, error: BaseException | None = None) -> StoreError:
     """Return an error of its own for each thread: raising one changes its traceback.
 

@@ -27,7 +27,14 @@ from typing import TYPE_CHECKING, Generic, TypeVar, cast
 
 from scanqueue import _sync
 from scanqueue.errors import StoreBusyError, StoreError
-from scanqueue.stores._block import Block, Group, copy_of, interrupted, without_context
+from scanqueue.stores._block import (
+    Block,
+    Group,
+    answer_of,
+    copy_of,
+    interrupted,
+    without_context,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -58,7 +65,7 @@ class Writers(Generic[T]):
         self._lock = _sync.Lock()
         self._holder: Block[T] | None = None
         self._waiting: dict[bool, deque[Block[T]]] = {True: deque(), False: deque()}
-        self._group: Group[T] | None = None  # nothing is open, or only the first block
+        self._group: Group[T] | None = None  # None: nothing is open, or the first block
         self._arrivals = 0
 
     def hold(self, timeout: float) -> bool:
@@ -104,7 +111,11 @@ class Writers(Generic[T]):
             self._take_turn(block, -1)
             return self._begin(block)
         except BaseException:
-            self._retreat(block)
+            try:
+                self._retreat(block)
+            finally:  # here, since a method could be interrupted before it has begun
+                if self._holder is block:
+                    self._retreat(block)
             raise
 
     def _begin(self, block: Block[T]) -> T:
@@ -129,7 +140,7 @@ class Writers(Generic[T]):
         block.function = function
         try:
             if not self._take_turn(block, -1):
-                return cast("A", self._answer_of(block))
+                return cast("A", answer_of(block, self._engine.explain))
             given = self._begin(block)
             try:
                 answer = function(given)
@@ -138,26 +149,13 @@ class Writers(Generic[T]):
                 raise
             self.leave(block, None)
         except BaseException:
-            self._retreat(block)
+            try:
+                self._retreat(block)
+            finally:  # here, since a method could be interrupted before it has begun
+                if self._holder is block:
+                    self._retreat(block)
             raise
         return answer
-
-    def _answer_of(self, block: Block[T]) -> object:
-        """Return, or raise, what the function of a block did on another thread."""
-        group, error, block.error = block.group, block.error, None
-        assert group is not None
-        if error is None and group.failure is None:
-            return block.answer
-        shown = None if error is None else self._engine.explain(error)
-        try:
-            if group.failure is not None:
-                raise copy_of(group.failure, error)
-            assert error is not None
-            if shown is not None and shown is not error:
-                raise shown from error
-            raise error
-        finally:
-            del error, shown  # whose tracebacks know this frame: they would be freed late
 
     def leave(self, block: Block[T], error: BaseException | None) -> None:
         """End the block: keep what it did and wait for the commit, or take it back.
@@ -338,19 +336,19 @@ class Writers(Generic[T]):
     def _pass_on(self) -> None:
         """Hand the turn, with no group open, to whoever has waited longest, of any kind."""
         with self._lock:
-            if not any(self._waiting.values()):
+            if not (self._waiting[True] or self._waiting[False]):  # no call to interrupt
                 self._holder = None
                 return
             heads = [waiting for waiting in self._waiting.values() if waiting]
             self._call_first(min(heads, key=lambda waiting: waiting[0].arrival))
 
     def _send_away(self, failure: StoreError) -> None:
-        """End the wait of all who wait now: for the same they have waited long enough."""
+        """End the wait of all who wait now, for what was refused: they have waited enough."""
         with self._lock:
             for waiting in self._waiting.values():
                 for block in [block for block in waiting if not block.is_exclusive]:
+                    block.failure = failure  # before it is taken out, as in `_call_first`
                     waiting.remove(block)
-                    block.failure = failure
                     block.go_on()
 
     def _call_first(self, waiting: deque[Block[T]]) -> None:

@@ -42,6 +42,9 @@ PAGE_SIZE = 1024
 """Bytes of a page. A task that is added changes four pages, and each is written as a whole: with
 the usual 4,096 a submission takes a fifth longer where no flush hides it."""
 
+_PLENTY = 16
+"""How many times as much must be free where something is written that only saves time."""
+
 _SMALLEST = 512
 """Bytes of the smallest database of SQLite that is not empty: one page of the smallest size."""
 
@@ -120,12 +123,17 @@ class DatabaseFile:
         connection.text_factory = to_text
         return connection
 
-    def log_size(self) -> int:
-        """Return how many bytes SQLite's log has; 0 if there is none."""
-        try:
-            return os.stat(f"{self.path}-wal").st_size
-        except OSError:
-            return 0
+    def may_lengthen_log(self, size: int) -> bool:
+        """Return whether SQLite's log is shorter than that, and there is plenty of room.
+
+        Args:
+            size: Bytes.
+        """
+        with suppress(OSError):
+            if os.stat(f"{self.path}-wal").st_size < size:
+                disk = os.statvfs(self.path)
+                return disk.f_bavail * disk.f_frsize >= _PLENTY * size
+        return False
 
     def check_identity(self) -> None:
         """See that the file is still the one that was opened.

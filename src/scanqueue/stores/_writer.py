@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from scanqueue.errors import StoreError
 from scanqueue.stores._sqlite_errors import explain
-from scanqueue.stores._sqlite_file import BUSY_TIMEOUT, PAGE_SIZE
+from scanqueue.stores._sqlite_file import BUSY_TIMEOUT
 from scanqueue.stores._sqlite_state import load
 from scanqueue.stores._sqlite_table import SQLiteTable
 
@@ -21,7 +21,6 @@ _WRITE_NOTHING = "DELETE FROM queue WHERE 0"
 """Fails on a connection that can only read. SQLite makes one, without a word, if the file cannot
 be opened for writing at the moment, and even begins transactions on it."""
 
-
 _PATIENCE = 3
 """Milliseconds that SQLite waits for a writer of another process: after 1, and after 2 more, it
 asks again. If it may wait for longer it asks every 100 ms, and never meets the moment between two
@@ -33,14 +32,13 @@ _LOG_PAGES = 1_000
 _LAZY_LOG_PAGES = 4_000
 """The same, where no commit waits for the disk, but this does."""
 
-_LOG_SIZE = _LOG_PAGES * (PAGE_SIZE + 24)
-"""Bytes of the log that it is given at once: each page has a header of 24."""
-_LENGTHEN_AT = 8
-"""The transaction of a connection that does so: who writes a few times and goes, gets by with less,
-since the log goes with the last connection."""
+_LENGTHEN_EVERY = 16
+"""Each so many transactions of a connection, it looks whether the log is to be made longer: who
+writes a few times and goes is not to pay for it."""
 _LONG_ROW = (
-    "INSERT INTO slots (library_id, task_id, attempt, owner) VALUES ('', x'', 0, zeroblob(?))"
+    "INSERT INTO slots (library_id, task_id, attempt, owner) VALUES (x'', x'', 0, zeroblob(?))"
 )
+"""No library has that id. It is never committed."""
 
 
 def _begin(cursor: sqlite3.Cursor) -> None:
@@ -109,7 +107,7 @@ class Writer:
                 cursor.execute(f"PRAGMA synchronous = {synchronous}")
                 self._synchronous = synchronous
             self._begun += 1
-            if self._begun == _LENGTHEN_AT and self._full:
+            if not self._begun % _LENGTHEN_EVERY and self._full:
                 self._lengthen_log(cursor)
             _begin(cursor)
             if self._begun == 1:
@@ -149,20 +147,21 @@ class Writer:
         """Give the log the length that it will have, if there is room for that.
 
         What is written over is flushed up to twice as fast as what is added to the end of a file,
-        whose length must be flushed with it. So this logs a row that is as long, and takes it
-        back: what does not fit into the cache is logged before the commit, and the log does not
-        become shorter. To write zeros there would be faster, but who knows whose log has that name
-        by now?
+        whose length must be flushed with it. So this adds a row that is as long, and takes it
+        back: what does not fit into the cache, which is made one page small, is logged before the
+        commit, and the log does not become shorter. To write zeros there would be faster, but who
+        knows whose log has that name by now?
         """
-        missing = _LOG_SIZE - self._file.log_size()
-        if missing <= 0:
+        (page_size,) = cursor.execute("PRAGMA page_size").fetchone()
+        size = _LOG_PAGES * (page_size + 24)  # bytes; each page has a header
+        if not self._file.may_lengthen_log(size):
             return
         (cache_size,) = cursor.execute("PRAGMA cache_size").fetchone()
         try:
             cursor.execute("PRAGMA cache_size = 1")
             cursor.execute("BEGIN IMMEDIATE")
-            cursor.execute(_LONG_ROW, (missing,))
-        except sqlite3.Error:  # no room, or another process writes
+            cursor.execute(_LONG_ROW, (size,))
+        except sqlite3.Error:  # another process writes; of anything worse the next one hears
             pass
         finally:
             if cursor.connection.in_transaction:
