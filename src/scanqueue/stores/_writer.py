@@ -286,8 +286,7 @@ class Writer:
         if cursor is not None:
             with suppress(sqlite3.Error):
                 cursor.close()  # the file stays open as long as a cursor has a statement
-            with suppress(sqlite3.Error):
-                cursor.connection.close()
+            cursor.connection.close()
 
     def forget(self) -> sqlite3.Cursor | None:  # pragma: no cover - in forked children only
         """Let go of the connection without closing it, and return what keeps it open."""
