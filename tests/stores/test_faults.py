@@ -381,6 +381,19 @@ def test_a_commit_that_fails_is_lost(store: SQLiteStore) -> None:
     assert waiting(store) == ["music"]
 
 
+def test_what_is_gone_cannot_be_taken_back_alone(store: SQLiteStore) -> None:
+    """SQLite has rolled back by itself: what those before had done is gone, too."""
+    writer = store._writer
+    put(writer.begin(sync=True), "films")
+    writer.keep()
+    writer.enter()
+    assert writer._cursor is not None
+    writer._cursor.execute("ROLLBACK")
+    with pytest.raises(StoreError, match="its changes were rolled back$"):
+        writer.undo()
+    assert waiting(store) == []
+
+
 def test_a_reader_that_gets_no_connection_is_told(
     store: SQLiteStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:

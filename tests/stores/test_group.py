@@ -261,6 +261,28 @@ def test_an_interrupt_while_a_lone_block_is_undone_lets_the_next_one_in(crowd: C
     assert crowd.is_free()
 
 
+@pytest.mark.parametrize("in_block", [True, False])
+def test_an_interrupt_while_a_begin_that_failed_is_ended_lets_the_next_one_in(
+    crowd: Crowd, monkeypatch: pytest.MonkeyPatch, in_block: bool
+) -> None:
+    """The turn is handed on at the second try."""
+    real_pass_on = crowd.writers._pass_on
+
+    def interrupted() -> None:
+        monkeypatch.setattr(crowd.writers, "_pass_on", real_pass_on)
+        raise Interrupt
+
+    monkeypatch.setattr(crowd.writers, "_pass_on", interrupted)
+    crowd.engine.fails["begin"] = StoreFullError("no room")
+    block = Block(crowd.writers, sync=True)
+    with pytest.raises(Interrupt):
+        if in_block:
+            block.__enter__()
+        else:
+            block.run(lambda changes: changes.append(1))
+    assert crowd.is_free()
+
+
 @pytest.mark.parametrize("at", ["block", "commit"])
 def test_a_busy_database_sends_others_away_only_if_they_wait_for_the_same(
     crowd: Crowd, at: str
