@@ -389,7 +389,7 @@ def test_what_is_gone_cannot_be_taken_back_alone(store: SQLiteStore) -> None:
     writer.enter()
     assert writer._cursor is not None
     writer._cursor.execute("ROLLBACK")
-    with pytest.raises(StoreError, match="its changes were rolled back$"):
+    with pytest.raises(StoreError, match=r"its changes were rolled back$"):
         writer.undo()
     assert waiting(store) == []
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from functools import partial
 from itertools import count
 
 import pytest
@@ -275,11 +276,9 @@ def test_an_interrupt_while_a_begin_that_failed_is_ended_lets_the_next_one_in(
     monkeypatch.setattr(crowd.writers, "_pass_on", interrupted)
     crowd.engine.fails["begin"] = StoreFullError("no room")
     block = Block(crowd.writers, sync=True)
+    write = block.__enter__ if in_block else partial(block.run, list)
     with pytest.raises(Interrupt):
-        if in_block:
-            block.__enter__()
-        else:
-            block.run(lambda changes: changes.append(1))
+        write()
     assert crowd.is_free()
 
 
