@@ -7,13 +7,13 @@ from importlib.metadata import version
 from pathlib import Path
 from sqlite3 import sqlite_version
 
-from tests.benchmarks.harness import OURS, Comparison, Line, Unit
+from tests.benchmarks.harness import OURS, Line, Unit
 
 PAGE = Path(__file__).parents[2] / "docs" / "explanation" / "speed.md"
 BEGIN = "<!-- benchmarks: begin (python -m tests.benchmarks --write {}) -->"
 END = "<!-- benchmarks: end -->"
 
-HEADER = ("what", OURS, "against", "", "ratio (min..max)", "target [aim]", "")
+HEADER = ("what", OURS, "against", "", "ratio (min..max)", "target [aim]")
 
 
 def describe_machine() -> str:
@@ -60,8 +60,7 @@ def _cells(line: Line) -> Sequence[str]:
         "" if reference is None else reference.removeprefix(f"{OURS}, "),
         other,
         _show_ratio(line),
-        _show_target(comparison),
-        _show_verdict(line),
+        _show_target(line),
     )
 
 
@@ -89,19 +88,14 @@ def _show_ratio(line: Line) -> str:
     return f"{_digits(line.ratio)} {line.comparison.versus.value}{spread}"
 
 
-def _show_target(comparison: Comparison) -> str:
-    if comparison.target is None:
-        return ""
-    if comparison.reference is None:
-        target = _show(comparison.target, comparison.unit)
-        return target if comparison.aim is None else f"{target} [{comparison.aim:g}]"
-    return f"{comparison.target:g}" + ("" if comparison.aim is None else f" [{comparison.aim:g}]")
-
-
-def _show_verdict(line: Line) -> str:
-    target, aim = line.comparison.target, line.comparison.aim
+def _show_target(line: Line) -> str:
+    comparison = line.comparison
+    target, aim = comparison.target, comparison.aim
     if target is None:
         return ""
+    shown = _show(target, comparison.unit) if comparison.reference is None else f"{target:g}"
+    if aim is not None:
+        shown += f" [{aim:g}]"
     if not line.reaches(target):
-        return "not reached"
-    return "reached, the aim too" if aim is not None and line.reaches(aim) else "reached"
+        return f"{shown}: not reached"
+    return f"{shown}: " + ("both reached" if aim is not None and line.reaches(aim) else "reached")
