@@ -109,25 +109,31 @@ def test_where_no_commit_waits_the_log_grows_as_it_must(tmp_path: Path) -> None:
     queue.shutdown()
 
 
-@pytest.mark.parametrize("call", ["stat", "statvfs"])
-def test_where_room_is_scarce_the_log_grows_as_it_must(
-    queue: ScanQueueService, store: SQLiteStore, monkeypatch: pytest.MonkeyPatch, call: str
+@pytest.mark.parametrize(("free", "size"), [(16_768_000, 1_048_000), (16_767_999, 0)])
+def test_sixteen_times_as_much_must_be_free(
+    queue: ScanQueueService,
+    store: SQLiteStore,
+    monkeypatch: pytest.MonkeyPatch,
+    free: int,
+    size: int,
 ) -> None:
-    """Others may need it more; and where nobody knows, nothing is done."""
-    real_stat, real_statvfs = os.stat, os.statvfs
+    """Others may need it more."""
+    monkeypatch.setattr(os, "statvfs", lambda _: SimpleNamespace(f_bavail=free, f_frsize=1))
+    assert sizes_of_log(queue, store, 20)[-1] // 1_048_000 * 1_048_000 == size
+
+
+def test_where_nobody_knows_how_long_it_is_the_log_grows_as_it_must(
+    queue: ScanQueueService, store: SQLiteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody hears of that, either."""
+    real_stat = os.stat
 
     def stat(path: str) -> os.stat_result:
-        if call == "stat" and path.endswith("-wal"):
+        if path.endswith("-wal"):
             raise OSError(errno.EACCES, "not for you")
         return real_stat(path)
 
-    def statvfs(path: str) -> SimpleNamespace:
-        found = real_statvfs(path)
-        free = 16 * 1000 * 1048 - 1 if call == "statvfs" else found.f_bavail * found.f_frsize
-        return SimpleNamespace(f_bavail=free, f_frsize=1)
-
     monkeypatch.setattr(os, "stat", stat)
-    monkeypatch.setattr(os, "statvfs", statvfs)
     assert sizes_of_log(queue, store, 40)[-1] < 400_000
 
 
