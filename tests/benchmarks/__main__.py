@@ -71,9 +71,13 @@ def main() -> None:
     lines = measure(names, QUICK if options.quick else FULL)
     disk = "" if set(names).isdisjoint(TABLES["files"]) else f" {flushes.describe()}"
     report = f"{table.describe_machine()}{disk}\n\n{table.render(lines)}"
-    print(report)
+    print(report, flush=True)
     if options.write:
         table.write(options.write, report)
+    elif not options.only and flushes.can_be_slower():
+        print()
+        again = [argument for name in TABLES[SLOWER] for argument in ("--only", name)]
+        sys.exit(flushes.run_slower(again + ["--quick"] * options.quick))
 
 
 if __name__ == "__main__":

@@ -26,6 +26,11 @@ def is_slower() -> bool:
     return _MARK in os.environ
 
 
+def can_be_slower() -> bool:
+    """Tell whether they can be held up, and are not."""
+    return not is_slower() and shutil.which("strace") is not None
+
+
 def run_slower(arguments: Sequence[str]) -> int:
     """Run the benchmarks in a process whose flushes are held up.
 
