@@ -5,13 +5,14 @@ durable shows little. strace can hold each flush up for a while (`delay_exit`), 
 """
 
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
 from statistics import median
 from tempfile import TemporaryFile
 from time import perf_counter
+
+from tests.faults.tracing import why_not
 
 DELAY = 100
 """Microseconds by which a flush is made longer, and what strace takes for that."""
@@ -28,7 +29,7 @@ def is_slower() -> bool:
 
 def can_be_slower() -> bool:
     """Tell whether they can be held up, and are not."""
-    return not is_slower() and shutil.which("strace") is not None
+    return not is_slower() and why_not() is None
 
 
 def run_slower(arguments: Sequence[str]) -> int:
@@ -41,13 +42,13 @@ def run_slower(arguments: Sequence[str]) -> int:
         Its exit code.
 
     Raises:
-        SystemExit: There is no strace here.
+        SystemExit: There is no strace here, or it does not work.
     """
-    strace = shutil.which("strace")
-    if strace is None:
-        raise SystemExit("slower flushes need strace, which is not installed")
+    reason = why_not()
+    if reason is not None:
+        raise SystemExit(f"flushes cannot be made slower: {reason}")
     command = [
-        *(strace, "-f", "-qq", "-o", os.devnull, "--seccomp-bpf", "-e", f"trace={_CALLS}"),
+        *("strace", "-f", "-qq", "-o", os.devnull, "--seccomp-bpf", "-e", f"trace={_CALLS}"),
         *("-e", f"inject={_CALLS}:delay_exit={DELAY}"),
         *(sys.executable, "-m", "tests.benchmarks", *arguments),
     ]
