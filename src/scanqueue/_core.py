@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from functools import partial
 from logging import ERROR, INFO, WARNING, getLogger
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypeVar, cast
 from uuid import uuid4
 
 from scanqueue import _rules, _sync
@@ -152,18 +152,30 @@ class Core:
             self.publisher.publish_due()
         return self.store.read()
 
-    def write(self) -> AbstractContextManager[TaskTable]:
-        """Return a transaction; what is in it must be safe once it is left."""
+    def transact(self, rule: Callable[[TaskTable], T], *, anywhere: bool = False) -> T:
+        """Run a rule in a transaction; what it did is safe when this returns.
+
+        Args:
+            rule: What to do.
+            anywhere: Whether a store may do it on the thread of another caller.
+
+        Raises:
+            StoreError: The store failed.
+        """
         if not self.ready:
             self.open()
-        return self.store.write()
+        block = self.store.write()
+        if hasattr(block, "run"):  # where no interrupt can come between the rule and its end
+            return cast("T", block.run(rule, anywhere=anywhere))
+        with block as table:
+            return rule(table)
 
     def change(self, rule: Callable[[TaskTable], T], *, anywhere: bool = False) -> T:
         """Run a rule in a transaction of a queue that is open, from its begin to its commit.
 
         Args:
             rule: What to do.
-            anywhere: Whether a store may do it on the thread of another caller.
+            anywhere: As for `transact`.
 
         Raises:
             QueueClosedError: The queue was shut down; a shutdown that is over has closed the store.
@@ -175,12 +187,7 @@ class Core:
             return rule(table)
 
         try:
-            block = self.write()
-            if anywhere and hasattr(block, "run"):
-                answer: T = block.run(run_if_open)
-                return answer
-            with block as table:
-                return run_if_open(table)
+            return self.transact(run_if_open, anywhere=anywhere)
         except Exception:
             self.refuse_if_closed()
             raise
@@ -206,12 +213,9 @@ class Core:
             counted.extend(tasks)
             return tasks
 
+        run = self.change if while_open else self.transact
         try:
-            if while_open:
-                tasks = self.change(end_and_count)
-            else:
-                with self.write() as table:
-                    tasks = end_and_count(table)
+            tasks = run(end_and_count)
         except BaseException:
             self.hub.count_ended(counted, by=-1)
             raise
@@ -233,10 +237,6 @@ class Core:
         if self.hub.closed:
             self.refuse_if_forked()
             raise QueueClosedError("the queue was shut down")
-
-    def prune(self, table: TaskTable, now: datetime) -> None:
-        """Delete some of what is past the retention."""
-        _rules.prune(table, self.window_start(now))
 
     # --- shutting down ---
 

@@ -56,7 +56,7 @@ def cancel(core: Core, task_id: UUID) -> TaskRecord:
     def rule(table: TaskTable) -> list[TaskRecord]:
         core.scans.report_last(table, core.scans.of_task(task_id))
         task = _rules.cancel(table, task_id, now=now)
-        core.prune(table, now)
+        _rules.prune(table, core.window_start(now))
         return [task]
 
     return core.end(rule, while_open=True)[0]
@@ -72,7 +72,7 @@ def cancel_library(core: Core, library_id: LibraryId) -> list[TaskRecord]:
             if context.library_id == library_id:
                 core.scans.report_last(table, context)
         tasks = _rules.cancel_library(table, library_id, now=now)
-        core.prune(table, now)
+        _rules.prune(table, core.window_start(now))
         return tasks
 
     return core.end(rule, while_open=True)

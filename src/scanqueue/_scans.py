@@ -136,21 +136,23 @@ class Scans:
         now = core.now()
         ended: Sequence[TaskRecord] = ()
         stopped: Sequence[TaskRecord] = ()
-        context = None
+        context: LiveContext | None = None
+
+        def turn(table: TaskTable) -> bool:
+            nonlocal ended, stopped, context
+            if done is not None:
+                if done.is_shut_down:  # and the store may not have heard of it
+                    stopped = self.stop([done], table, now=now)
+                ended = self._record_end(table, done, now) or _ended(stopped)
+                hub.count_ended(ended)
+            if claims:
+                context = self._claim(table, now, on_worker=on_worker)
+            # A worker that wakes up wakes the next one, while there is more to do. Where none
+            # waits that is not asked: one that is about to looks again, which costs less.
+            return hub.idle == 0 or _rules.claimable(table, core.settings.max_running) is not None
+
         try:
-            with core.write() as table:
-                if done is not None:
-                    if done.is_shut_down:  # and the store may not have heard of it
-                        stopped = self.stop([done], table, now=now)
-                    ended = self._record_end(table, done, now) or _ended(stopped)
-                    hub.count_ended(ended)
-                if claims:
-                    context = self._claim(table, now, on_worker=on_worker)
-                # A worker that wakes up wakes the next one, while there is more to do. Where none
-                # waits that is not asked: one that is about to looks again, which costs less.
-                makes_work = (
-                    hub.idle == 0 or _rules.claimable(table, core.settings.max_running) is not None
-                )
+            makes_work = core.transact(turn)
         except BaseException as error:
             hub.count_ended(ended, by=-1)
             if isinstance(error, Exception):  # else nobody knows whether it was committed
@@ -240,7 +242,7 @@ class Scans:
         """Record that a scanner returned; return its task if that has ended it."""
         assert done.ending is not None
         # First, so that who waits for a scan that took long to stop still finds its task.
-        self._core.prune(table, now)
+        _rules.prune(table, self._core.window_start(now))
         task = _rules.finish(table, done.slot, done.ending, done.progress(), now=now)
         return () if task is None or task.status in {PENDING, CANCELLED} else (task,)
 

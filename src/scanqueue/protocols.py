@@ -316,10 +316,11 @@ class TaskStore(Protocol):
         One that changed nothing should cost next to nothing, and wait for no disk: a duplicate
         submission is such a one.
 
-        The context may have a method `run(rule)`, which returns what `rule(table)` does, with all
-        that entering and leaving the context does. It is used for submissions: where threads share
-        commits, the one that has the turn can call the rules of those who wait. No rule depends on
-        its thread.
+        The context may have a method `run(rule, *, anywhere)`, which returns what `rule(table)`
+        does, with all that entering and leaving the context does; then it is used in the place of
+        `with`, at the end of which Ctrl-C can come. Rules that are run with `anywhere`, as those of
+        submissions are, do not depend on their thread: where threads share commits, the one that
+        has the turn can call the rules of those who wait.
 
         Args:
             sync: Whether the commit must be safe on disk before the context is left.

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import logging
+import random
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta, tzinfo
+from itertools import cycle, repeat
+from pathlib import Path
 from uuid import UUID
 
 import pytest
@@ -20,12 +23,15 @@ from scanqueue import (
     ScanContext,
     ScanQueueService,
     ScanTask,
+    SQLiteStore,
     StoreError,
     SystemClock,
+    TaskPriority,
     TaskResult,
     TaskStatus,
 )
 from scanqueue._keeper import Keeper
+from scanqueue.stores._block import Block
 from scanqueue.stores._table import MemoryTable
 from scanqueue.testing import FakeClock, FakeScanner
 from tests.both_stores import NewStore
@@ -42,6 +48,10 @@ from tests.service.tools import (
     raising,
     run_one,
     scan_nothing,
+)
+
+needs_timers = pytest.mark.skipif(
+    not hasattr(signal, "setitimer"), reason="needs the signals of POSIX"
 )
 
 
@@ -604,23 +614,70 @@ def test_a_shutdown_does_not_wait_for_a_worker_that_is_just_being_started(
     await_that(lambda: queue.stats().workers == 0)
 
 
-@pytest.mark.memory_only("a file lets go of what an interrupt left, by the rules of its group")
-@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs the signals of POSIX")
+def interrupt(work: Callable[[], object], delays: Iterable[float]) -> None:
+    """Interrupt what is done over and over, by a signal, some seconds after it has begun."""
+    before = signal.signal(signal.SIGALRM, signal.default_int_handler)
+    try:
+        for delay in delays:
+            with suppress(KeyboardInterrupt):
+                signal.setitimer(signal.ITIMER_REAL, delay)
+                while True:
+                    work()
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+@pytest.mark.memory_only("with a file, see the next test")
+@needs_timers
 def test_ctrl_c_never_leaves_the_memory_store_locked(make: MakeQueue) -> None:
     """Whenever it comes: between any two steps of a call."""
     queue = make(scan_nothing)
     task_id = queue.submit_task("music")
-    interrupts = 0
-    before = signal.signal(signal.SIGALRM, signal.default_int_handler)
-    try:
-        while interrupts < 2_000:
-            try:
-                signal.setitimer(signal.ITIMER_REAL, 50e-6)
-                while True:
-                    queue.get_task(task_id)
-            except KeyboardInterrupt:
-                interrupts += 1
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+    interrupt(lambda: queue.get_task(task_id), repeat(50e-6, 2_000))
     assert Call(lambda: queue.get_task(task_id)).result() is not None
+
+
+@pytest.mark.own_store("a file")
+def test_what_a_queue_does_to_a_file_are_functions(
+    make: MakeQueue, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-C can come between a `with` block and its end, but not where a function is run."""
+    monkeypatch.delattr(Block, "__enter__")
+    queue = make(scan_nothing, store=SQLiteStore(tmp_path / "queue"))
+    queue.submit_task("music")
+    queue.pause()
+    queue.cancel_task(queue.submit_task("films", TaskPriority.HIGH))
+    queue.cancel_library("music")
+    queue.resume()
+    with queue:
+        queue.wait(queue.submit_task("comics"), PATIENCE)
+    ended = queue.stats().ended
+    assert (ended[TaskStatus.COMPLETED], ended[TaskStatus.CANCELLED]) == (1, 2)
+
+
+@pytest.mark.own_store("a file")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # left to be freed
+@needs_timers
+def test_after_ctrl_c_a_queue_in_a_file_goes_on(make: MakeQueue, tmp_path: Path) -> None:
+    """Whenever it comes, what a transaction did was committed or taken back, and it is over."""
+    queue = make(scan_nothing, store=SQLiteStore(tmp_path / "queue", durability="normal"))
+    libraries = cycle(range(10))
+
+    def work() -> None:
+        library = next(libraries)
+        queue.submit_task(library)
+        queue.cancel_library(library + 3)
+        queue.run_pending(limit=1)
+
+    rng = random.Random(1)
+    interrupt(work, (rng.uniform(20e-6, 1e-3) for _ in range(1_000)))
+    last = Call(lambda: queue.submit_task("music")).result()
+    assert queue.pending_count() == len(queue.list_pending(None))
+    ids = [queue.submit_task(library) for library in range(10)]
+    Call(queue.run_pending).result()
+    for task_id in (last, *ids):
+        task = queue.get_task(task_id)
+        assert task is not None
+        assert task.status is TaskStatus.COMPLETED
+    assert queue.pending_count() == 0

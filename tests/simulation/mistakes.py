@@ -101,18 +101,17 @@ def look_at_closed_before(
     self: Core, rule: Callable[[TaskTable], object], *, anywhere: bool = False
 ) -> object:
     self.refuse_if_closed()
-    with self.write() as table:
-        return rule(table)
+    return self.transact(rule, anywhere=anywhere)
 
 
 def free_the_slot_first(self: Scans, done: LiveContext | None, **options: bool) -> object:
     if done is not None:
-        with self._core.write() as table:
+        with self._core.store.write() as table:
             held = table.slot_of(done.slot.library_id)
             if held == done.slot:
                 table.free_slot(held)
                 table.next_revision()
-        with self._core.write() as table:
+        with self._core.store.write() as table:
             table.take_slot(done.slot)
     return _turn(self, done, **options)
 
@@ -143,11 +142,7 @@ def turn_then_register(self: Scans, done: LiveContext | None, **options: bool) -
 def count_after_the_commit(
     self: Core, rule: Callable[[TaskTable], list[TaskRecord]], *, while_open: bool = False
 ) -> list[TaskRecord]:
-    if while_open:
-        tasks = self.change(rule)
-    else:
-        with self.write() as table:
-            tasks = rule(table)
+    tasks = self.change(rule) if while_open else self.transact(rule)
     for task in tasks:
         context = self.scans.of_task(task.id)
         if context is not None:

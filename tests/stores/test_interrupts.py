@@ -18,12 +18,14 @@ from tests.stores.crowd import Crowd, Interrupt
 from tests.stores.tools import PATIENCE, Call
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+
     from _typeshed import TraceFunction
 
 FILES = {_block.__file__, _group.__file__}
 
 OPEN = {"__exit__", "leave"}
-"""The first instruction of these: a `with` block of which nobody hears that it has ended."""
+"""The begin of these, at the end of a `with` block: nobody hears that it has ended."""
 
 
 @cache
@@ -39,10 +41,12 @@ class Interrupter:
 
     Args:
         number: The n, from 1.
+        spares: Functions at the begin of which it never comes.
     """
 
-    def __init__(self, number: int) -> None:
+    def __init__(self, number: int, spares: Collection[str] = ()) -> None:
         self._left = number
+        self._spares = spares
         self._called: FrameType | None = None
         self.place: tuple[str, int, str] | None = None
         """Where it came: function, line and operation."""
@@ -57,7 +61,7 @@ class Interrupter:
             return None
         frame.f_trace_opcodes, frame.f_trace_lines = True, False
         name = frame.f_code.co_name.rpartition("ǁ")[2].partition("__mutmut")[0]  # of a mutant, too
-        if name not in OPEN:
+        if name not in self._spares:
             self._come_to(frame, "begin")
         return self._look
 
@@ -79,14 +83,16 @@ class Interrupter:
             raise Interrupt
 
 
-def write(crowd: Crowd, name: str, *, in_block: bool) -> None:
-    """Write a name, in a block or by a function."""
+def write(
+    crowd: Crowd, change: Callable[[list[object]], object], *, in_block: bool, anywhere: bool = True
+) -> None:
+    """Change something, in a block or by a function."""
     block = Block(crowd.writers, sync=True)
     if in_block:
         with block as changes:
-            changes.append(name)
+            change(changes)
     else:
-        block.run(lambda changes: changes.append(name))
+        block.run(change, anywhere=anywhere)
 
 
 def meet(
@@ -103,32 +109,31 @@ def meet(
     Args:
         interrupter: What interrupts one of them.
         victim: Which one.
-        others: Functions, a letter each, behind the block "0".
-        fails: Whether that block is left by an exception.
+        others: Who waits behind "0", which stays on its thread, a letter each.
+        fails: Whether "0" ends by an exception.
         is_busy: Whether the database is when the next one begins.
-        in_blocks: Whether those are no functions, but blocks, too.
+        in_blocks: Whether they are `with` blocks, and not functions.
     """
     crowd = Crowd()
     inside, go_on = threading.Event(), threading.Event()
 
-    def hold() -> None:
-        with Block(crowd.writers, sync=True) as changes:
-            inside.set()
-            assert go_on.wait(PATIENCE)
-            changes.append("0")
-            if victim == "0":
-                interrupter.begin()
-            if is_busy:
-                crowd.engine.fails["begin"] = StoreBusyError("locked")
-            if fails:
-                raise LookupError
+    def stay(changes: list[object]) -> None:
+        inside.set()
+        assert go_on.wait(PATIENCE)
+        changes.append("0")
+        if victim == "0":
+            interrupter.begin()
+        if is_busy:
+            crowd.engine.fails["begin"] = StoreBusyError("locked")
+        if fails:
+            raise LookupError
 
     def run(name: str) -> None:
         if victim == name:
             interrupter.begin()
-        write(crowd, name, in_block=in_blocks)
+        write(crowd, lambda changes: changes.append(name), in_block=in_blocks)
 
-    calls = {"0": Call(hold)}
+    calls = {"0": Call(partial(write, crowd, stay, in_block=in_blocks, anywhere=False))}
     assert inside.wait(PATIENCE)
     for name in others:
         waiting = crowd.waiting()
@@ -160,12 +165,13 @@ def check(call: Call, place: str, *, is_stored: bool, is_victim: bool) -> None:
     ("victim", "others"), [("0", "a"), ("0", "ab"), ("a", "abc"), ("b", "abc"), ("c", "abc")]
 )
 @pytest.mark.parametrize("fails", [False, True])
+@pytest.mark.parametrize("in_blocks", [False, True])
 def test_an_interrupt_harms_only_whom_it_hits(
-    monkeypatch: pytest.MonkeyPatch, victim: str, others: str, fails: bool
+    monkeypatch: pytest.MonkeyPatch, victim: str, others: str, in_blocks: bool, fails: bool
 ) -> None:
     """The others go on, at the latest when they look for themselves."""
     monkeypatch.setattr(_block, "LOOK_AGAIN", 0.02)
-    try_all_places(victim, others, fails=fails)
+    try_all_places(victim, others, in_blocks=in_blocks, fails=fails)
 
 
 @pytest.mark.parametrize("in_blocks", [False, True])
@@ -174,15 +180,15 @@ def test_an_interrupt_under_a_busy_database_harms_only_whom_it_hits(
 ) -> None:
     """All who wait are sent away, and those that come next are not kept out."""
     monkeypatch.setattr(_block, "LOOK_AGAIN", 0.02)
-    try_all_places("a", "abc", fails=True, is_busy=True, in_blocks=in_blocks)
+    try_all_places("a", "abc", in_blocks=in_blocks, fails=True, is_busy=True)
 
 
-def try_all_places(victim: str, others: str, **options: bool) -> None:
+def try_all_places(victim: str, others: str, *, in_blocks: bool, **options: bool) -> None:
     """Interrupt the victim at every place, one after the other."""
     number = 1
     while True:
-        interrupter = Interrupter(number)
-        meet(interrupter, victim, others, **options)
+        interrupter = Interrupter(number, OPEN if in_blocks else ())
+        meet(interrupter, victim, others, in_blocks=in_blocks, **options)
         if interrupter.place is None:
             break
         number += 1

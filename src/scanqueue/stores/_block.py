@@ -93,14 +93,17 @@ class Block(Generic[T]):
         self.sync = sync
         self.is_exclusive = is_exclusive
 
-    def run(self, function: Callable[[T], A]) -> A:
+    def run(self, function: Callable[[T], A], *, anywhere: bool = True) -> A:
         """Call a function with what the engine gives, here or on the thread of another block.
 
-        It is called for those who wait as if they called it, with two exceptions: what the handler
-        of a signal raises meanwhile, and a stack that is too deep, are those of the other thread.
+        Wherever an interrupt comes, the turn is not lost; with `with`, it is if one comes at the
+        begin of `__exit__`. A function is called on another thread as if it was called here, with
+        two exceptions: what the handler of a signal raises meanwhile, and a stack that is too deep,
+        are those of the other thread.
 
         Args:
-            function: What to call; it must not depend on its thread.
+            function: What to call.
+            anywhere: Whether another thread may call it.
 
         Returns:
             What it returns, once that is on disk.
@@ -110,7 +113,7 @@ class Block(Generic[T]):
             Exception: What the function raised; what it did was taken back.
         """
         try:
-            return self._writers.run(self, function)
+            return self._writers.run(self, function, anywhere=anywhere)
         finally:
             self._writers.end(self)
 

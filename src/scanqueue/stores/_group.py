@@ -130,14 +130,15 @@ class Writers(Generic[T]):
         group.size += 1
         return self._engine.enter()
 
-    def run(self, block: Block[T], function: Callable[[T], A]) -> A:
+    def run(self, block: Block[T], function: Callable[[T], A], *, anywhere: bool) -> A:
         """Have a function called in a block, on this thread or on one that has the turn.
 
         Raises:
             StoreError: The database cannot be written.
             Exception: What the function raised; what it did was taken back.
         """
-        block.function = function
+        if anywhere:
+            block.function = function
         try:
             if not self._take_turn(block, -1):
                 return cast("A", answer_of(block, self._engine.explain))
