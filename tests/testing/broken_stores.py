@@ -7,7 +7,9 @@ import threading
 from collections.abc import Callable, Iterator
 from collections.abc import Collection as Some
 from contextlib import AbstractContextManager, contextmanager, suppress
-from typing import Any
+from functools import partial
+from types import TracebackType
+from typing import Any, TypeAlias
 from uuid import UUID
 
 from json_store import JSONStore, JSONTable, State
@@ -17,6 +19,7 @@ from scanqueue.records import Slot, TaskRecord
 from scanqueue.stores import MemoryStore
 from scanqueue.stores._table import MemoryTable
 from tests.service.shared_store import DurableStore, SharedStore, copy_of
+from tests.service.tools import Call
 from tests.testing.broken import Collection
 from tests.testing.plain_store import PlainStore
 
@@ -260,6 +263,83 @@ class TakesThreeThreads(WrappingStore):
             yield self._table
 
 
+Rule: TypeAlias = Callable[[Any], Any]
+
+
+class Running:
+    """A write that can run a rule."""
+
+    def __init__(self, write: AbstractContextManager[Any], run: Callable[..., Any]) -> None:
+        self._write = write
+        self.run = partial(run, write)
+
+    def __enter__(self) -> Any:
+        return self._write.__enter__()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> bool | None:
+        return self._write.__exit__(kind, error, traceback)
+
+
+class RunningStore(PlainStore):
+    """A store whose writes can run a rule."""
+
+    def write(self, *, sync: bool = True) -> Any:
+        return Running(super().write(sync=sync), self.run)
+
+    def run(self, write: AbstractContextManager[Any], rule: Rule, *, anywhere: bool) -> Any:
+        """Run it here."""
+        with write as table:
+            return rule(table)
+
+
+@breaks("runs-rules", "runs-rules-of-many-threads")
+class RunsForNothing(RunningStore):
+    """Keeps the answers of rules to itself."""
+
+    def run(self, *arguments: Any, anywhere: bool) -> None:
+        super().run(*arguments, anywhere=anywhere)
+
+
+@breaks("runs-rules", "runs-rules-of-many-threads")
+class IsNotAskedWhere(RunningStore):
+    """Runs rules, but cannot be told where."""
+
+    def run(self, *arguments: Any) -> Any:  # type: ignore[override]
+        return super().run(*arguments, anywhere=True)
+
+
+@breaks("runs-rules")
+class RunsIntoNothing(RunningStore):
+    """A rule that fails just ends."""
+
+    def run(self, *arguments: Any, anywhere: bool) -> Any:
+        with suppress(LookupError):
+            return super().run(*arguments, anywhere=anywhere)
+
+
+@breaks("runs-rules-of-many-threads")
+class RunsAside(RunningStore):
+    """Runs rules on threads of its own."""
+
+    def run(self, *arguments: Any, anywhere: bool) -> Any:
+        return Call(partial(super().run, *arguments, anywhere=anywhere)).result()
+
+
+@breaks("runs-rules-of-many-threads", "runs-rules")
+class MixesAnswersUp(RunningStore):
+    """Has one place for the answers of all."""
+
+    def run(self, *arguments: Any, anywhere: bool) -> Any:
+        answers: list[object] = self.__dict__.setdefault("answers", [])
+        answers.append(super().run(*arguments, anywhere=anywhere))
+        return answers[0]
+
+
 @breaks("exceptions-go-through")
 class SwallowsErrors(WrappingStore):
     """A write that fails just ends."""
@@ -429,6 +509,23 @@ class KeepsWhatWasBrokenOff(DurableStore):
                 yield table
             finally:
                 self.queue.table = table
+
+
+@restarts("runs-rules")
+class KeepsWhatARuleBegan(DurableStore):
+    """Commits what a rule did that raises."""
+
+    def write(self, *, sync: bool = True) -> Any:
+        return Running(super().write(sync=sync), self.run)
+
+    def run(self, write: AbstractContextManager[Any], rule: Rule, *, anywhere: bool) -> Any:
+        """Run it here."""
+        with write as table:
+            try:
+                return rule(table)
+            except BaseException as error:
+                raised = error
+        raise raised
 
 
 @breaks_files("keeps-what-a-killed-process-wrote")

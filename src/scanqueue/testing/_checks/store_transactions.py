@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import count as count_up
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import attrs
 
@@ -15,8 +16,12 @@ from scanqueue.testing._checks.tasks import change, current, end, expect_same, e
 from scanqueue.testing._checks.threads import MOMENT, Aside
 
 if TYPE_CHECKING:
-    from scanqueue.protocols import TaskStore, TaskView
+    from collections.abc import Callable
+
+    from scanqueue.protocols import TaskStore, TaskTable, TaskView
     from scanqueue.records import TaskRecord
+
+T = TypeVar("T")
 
 Bench = StoreBench[Any]
 
@@ -158,6 +163,72 @@ def many_threads_write(bench: Bench) -> None:
     changed = look(store, lambda view: [task.revision for task in view.changed(0, None)])
     expect_equal(changed, sorted(seen), "the revisions that `changed` gives are")
     expect_equal(len(set(seen)), _THREADS * _WRITES, "the number of different revisions is")
+
+
+# --- functions ---
+
+
+@checks.add
+def runs_rules(bench: Bench) -> None:
+    """Where a write has `run`, that answers, commits and raises as a `with` block does."""
+    store = bench.store()
+    if not hasattr(store.write(), "run"):
+        return
+    numbers = count_up()
+
+    def insert(table: TaskTable) -> TaskRecord:
+        return submit(table, next(numbers))
+
+    def refuse(table: TaskTable) -> None:
+        insert(table)
+        raise error
+
+    for anywhere in (False, True):
+        task = _run(store, insert, anywhere=anywhere)
+        expect_same(find(store, task), task, "after `run`, the task")
+        for error in (LookupError("a rule refuses"), _Stop()):
+            before = look(store, _contents)
+            try:
+                _run(store, refuse, anywhere=anywhere)
+            except BaseException as raised:  # noqa: BLE001 - whatever a store makes of it
+                expect(raised is error, f"in the place of {error!r} came {raised!r}")
+            else:
+                raise Unkept(f"{error!r} did not come out of `run`")
+            is_fine = look(store, _contents) == before or not store.durable
+            expect(is_fine, "of a rule that raised something is left")
+
+
+@checks.add
+def runs_rules_of_many_threads(bench: Bench) -> None:
+    """Many threads use `run`, and each gets the answer of its own rule, once that is committed."""
+    store = bench.store()
+    if not hasattr(store.write(), "run"):
+        return
+    numbers = count_up()
+
+    def insert(table: TaskTable, number: int) -> tuple[int, TaskRecord]:
+        return _sync.get_ident(), submit(table, number)
+
+    def work() -> None:
+        for turn in range(_WRITES):
+            number, anywhere = next(numbers), bool(turn % 2)
+            thread, task = _run(store, partial(insert, number=number), anywhere=anywhere)
+            is_here = thread == _sync.get_ident()
+            expect(is_here or anywhere, "a rule was run on another thread, unasked")
+            expect_equal(task.library_id, number, "the library of the task that `run` gave is")
+            expect_same(find(store, task), task, "a thread's own task")
+
+    threads = [Aside(work) for _ in range(_THREADS)]
+    for thread in threads:
+        thread.result()
+    expect_equal(count(store).pending, _THREADS * _WRITES, "the number of tasks is")
+
+
+def _run(store: TaskStore, rule: Callable[[TaskTable], T], *, anywhere: bool) -> T:
+    """Run a rule in a write that can do that."""
+    write: Any = store.write()
+    answer: T = write.run(rule, anywhere=anywhere)
+    return answer
 
 
 # --- exceptions ---
