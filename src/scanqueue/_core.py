@@ -15,7 +15,7 @@ from scanqueue._logs import log
 from scanqueue._progress import Publisher
 from scanqueue._scans import Scans
 from scanqueue._settings import take_store
-from scanqueue._validate import check_moment
+from scanqueue._validate import BEGINNING, check_moment
 from scanqueue.errors import QueueClosedError, TaskNotFoundError
 from scanqueue.models import TaskStatus
 
@@ -33,8 +33,6 @@ A = TypeVar("A")
 T = TypeVar("T")
 
 logger = getLogger(__name__)
-
-BEGINNING = datetime.min.replace(tzinfo=UTC)
 
 FIRST_RETRY = 1.0
 LAST_RETRY = 30.0
@@ -152,11 +150,14 @@ class Core:
             self.publisher.publish_due()
         return self.store.read()
 
-    def transact(self, rule: Callable[[TaskTable], T], *, anywhere: bool = False) -> T:
-        """Run a rule in a transaction; what it did is safe when this returns.
+    def transact(
+        self, rule: Callable[[TaskTable], T], *, sync: bool = True, anywhere: bool = False
+    ) -> T:
+        """Run a rule in a transaction.
 
         Args:
             rule: What to do.
+            sync: Whether what it did must be safe when this returns.
             anywhere: Whether a store may do it on the thread of another caller.
 
         Raises:
@@ -164,22 +165,21 @@ class Core:
         """
         if not self.ready:
             self.open()
-        block = self.store.write()
+        block = self.store.write(sync=sync)
         if hasattr(block, "run"):  # where no interrupt can come between the rule and its end
             return cast("T", block.run(rule, anywhere=anywhere))
         with block as table:
             return rule(table)
 
     def change(self, rule: Callable[[TaskTable], T], *, anywhere: bool = False) -> T:
-        """Run a rule in a transaction of a queue that is open, from its begin to its commit.
+        """Run a rule as `transact` does, if the queue is open from the begin to the commit.
 
         Args:
             rule: What to do.
-            anywhere: As for `transact`.
+            anywhere: Whether a store may do it on the thread of another caller.
 
         Raises:
             QueueClosedError: The queue was shut down; a shutdown that is over has closed the store.
-            StoreError: The store failed.
         """
 
         def run_if_open(table: TaskTable) -> T:

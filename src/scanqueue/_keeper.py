@@ -49,8 +49,12 @@ class Keeper:
             self._thread = thread
         try:
             thread.start()
-        except RuntimeError as error:  # out of threads, or the interpreter exits
-            self._thread = None
+        except BaseException as error:
+            if self._thread is thread:
+                self._thread = None  # if it runs all the same, after Ctrl-C, `_is_done` ends it
+            if not isinstance(error, RuntimeError):
+                raise
+            # Out of threads, or the interpreter exits.
             log(logger, WARNING, "no thread could be started; progress is published late", error)
 
     def look(self) -> None:
@@ -92,6 +96,8 @@ class Keeper:
         core = self._core
         is_idle = core.is_past(lingers_until)
         with core.hub.lock:
+            if self._thread is not _sync.current_thread():
+                return True
             done = self._is_dismissed() or (is_idle and not self._is_needed())
             if done:
                 self._thread = None

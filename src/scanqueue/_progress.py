@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
     from scanqueue._context import LiveContext
     from scanqueue._core import Core
+    from scanqueue.protocols import TaskTable
+    from scanqueue.records import TaskRecord
 
 logger = getLogger(__name__)
 
@@ -58,10 +60,13 @@ class Publisher:
         core = self._core
         self.dirty.discard(context)
         context.due = core.clock.monotonic() + core.store.progress_interval
+
+        def report(table: TaskTable) -> TaskRecord | None:
+            # Taken inside, so that of two publications the later one has the later numbers.
+            return _rules.report(table, context.slot, context.progress())
+
         try:
-            with core.store.write(sync=False) as table:
-                # Taken inside, so that of two publications the later one has the later numbers.
-                task = _rules.report(table, context.slot, context.progress())
+            task = core.transact(report, sync=False)
         except BaseException as error:
             if not isinstance(error, Exception):  # an interrupt: another reader is to see to it
                 self.dirty.add(context)

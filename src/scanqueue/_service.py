@@ -147,17 +147,17 @@ class ScanQueueService(Queries):
             if core.started:
                 return
             core.started = True  # before the first scan, which may fork
-            close_at_exit(core)
-            if core.is_shared:
-                core.keeper.wake()
-            if self._scan is not None:
-                core.workers = core.workers or Workers(core, self._scan)
-                try:
+            try:
+                close_at_exit(core)
+                if core.is_shared:
+                    core.keeper.wake()
+                if self._scan is not None:
+                    core.workers = core.workers or Workers(core, self._scan)
                     core.workers.start(self._worker_count)
-                except BaseException:  # out of threads, or Ctrl-C
-                    core.started = False
-                    let_go(core)
-                    raise
+            except BaseException:  # out of threads, or Ctrl-C
+                core.started = False
+                let_go(core)
+                raise
 
     def shutdown(self, timeout: float | None = 8.0, *, interrupt_running: bool = False) -> bool:
         """Take no more submissions, start no more scans, and wait for those that run.

@@ -9,6 +9,8 @@ from uuid import UUID
 MAX_INT = 2**63 - 1
 MIN_INT = -(2**63)
 MAX_LIBRARY_ID_LENGTH = 255
+BEGINNING = datetime.min.replace(tzinfo=UTC)
+"""The earliest moment."""
 
 
 def _shown(value: object) -> str:

@@ -32,6 +32,8 @@ class Workers:
         self._core = core
         self.scan: ScanFunction = scan
         self._threads: list[_sync.Thread] = []
+        self._begun: set[_sync.Thread] = set()
+        """Those of them that run."""
 
     def start(self, count: int) -> None:
         """Start the threads that are missing.
@@ -44,15 +46,30 @@ class Workers:
         """
         for number in range(len(self._threads) + 1, count + 1):
             thread = _sync.Thread(target=self._work, name=f"scanqueue-worker-{number}", daemon=True)
-            self._count(1)
-            self._threads.append(thread)
             try:
+                with self._core.hub.lock:
+                    self._core.hub.workers += 1
+                    self._threads.append(thread)
                 thread.start()
-            except BaseException:  # out of threads; or Ctrl-C, maybe when it had started already
-                if thread not in _sync.living_threads():
-                    self._threads.pop()
-                    self._count(-1)
+            except BaseException:  # out of threads; or Ctrl-C, and it may run, or will, or will not
+                self._withdraw(thread)
                 raise
+
+    def _withdraw(self, thread: _sync.Thread) -> None:
+        """Do without a thread, if it does not run yet; if it does so later, it ends at once."""
+        hub = self._core.hub
+        with hub.lock:
+            if thread in self._threads and thread not in self._begun:
+                hub.workers -= 1
+                self._threads.remove(thread)
+
+    def _begins(self) -> bool:
+        """Return whether the thread that begins is one that is counted."""
+        thread = _sync.current_thread()
+        with self._core.hub.lock:
+            if thread in self._threads:
+                self._begun.add(thread)
+            return thread in self._begun
 
     def threads(self) -> tuple[_sync.Thread, ...]:
         """Return the threads that were started."""
@@ -60,6 +77,8 @@ class Workers:
 
     def _work(self) -> None:
         core = self._core
+        if not self._begins():
+            return
         try:
             context = self._wait_for_scan()
             while context is not None:
@@ -69,12 +88,8 @@ class Workers:
             core.scans.abandon()
             raise
         finally:
-            self._count(-1)
-
-    def _count(self, change: int) -> None:
-        hub = self._core.hub
-        with hub.lock:
-            hub.workers += change
+            with core.hub.lock:
+                core.hub.workers -= 1
 
     def _turn(self, done: LiveContext | None) -> LiveContext | None:
         return self._core.scans.turn(done, on_worker=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import sqlite3
 import threading
 from contextlib import ExitStack, closing, suppress
@@ -19,7 +20,7 @@ from scanqueue.errors import (
     StoreReadOnlyError,
 )
 from scanqueue.records import TaskRecord
-from scanqueue.stores import _sqlite_file, _writer
+from scanqueue.stores import _sqlite_file, _writer, sqlite
 from scanqueue.stores._sqlite_errors import explain
 from scanqueue.stores.sqlite import SQLiteStore
 from tests.stores.crowd import noted_limits
@@ -65,6 +66,70 @@ def test_a_file_that_goes_during_a_transaction_acknowledges_nothing(
     hidden.rename(path)
     assert waiting(store) == []
     submit(store, "films")
+
+
+def test_who_comes_while_a_file_in_use_is_away_takes_nothing_from_it(
+    store: SQLiteStore, path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A new queue would take the names of its log: what is in that would be lost."""
+    monkeypatch.setattr(_sqlite_file, "BUSY_TIMEOUT", 0.0)
+    submit(store, "music")
+    hidden = tmp_path / "hidden.db"
+    path.rename(hidden)
+    other = SQLiteStore(path)
+    text = (
+        f"the queue in {str(path)!r} is gone while a process uses it that is alive (it holds"
+        f" '{path}-owner-me' locked); put the file back, or end that process to begin a new queue"
+    )
+    with pytest.raises(StoreError, match=f"^{re.escape(text)}$"):
+        other.open("you", 1000)
+    hidden.rename(path)
+    other.open("you", 1000)
+    submit(store, "films")
+    assert waiting(other) == ["music", "films"]
+    other.close()
+
+
+def test_who_comes_waits_for_the_last_user_of_a_file_that_was_deleted(
+    store: SQLiteStore, open_store: OpenStore, path: Path
+) -> None:
+    """Some processes may still be ending when others start."""
+    submit(store, "music")
+    path.unlink()
+    opened: list[SQLiteStore] = []
+    opening = Call(lambda: opened.append(open_store("you")))
+    assert opening.is_alive()
+    store.close()
+    opening.result()
+    assert waiting(opened[0]) == []
+
+
+@pytest.mark.parametrize("is_replaced", [False, True])
+def test_a_log_that_is_deleted_under_way_is_missed(
+    store: SQLiteStore,
+    open_store: OpenStore,
+    path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    is_replaced: bool,
+) -> None:
+    """Nothing more is acknowledged, and what was is saved by the last one that ends."""
+    monkeypatch.setattr(sqlite, "_LOOK_INTERVAL", 0.0)
+    submit(store, "music")
+    log = path.with_name(f"{path.name}-wal")
+    log.unlink()
+    if is_replaced:
+        log.touch()
+    text = (
+        f"a part of the queue in {str(path)!r}, its log {str(log)!r}, was deleted or replaced while"
+        " it was in use; end all processes that use the queue: the last one saves what the log held"
+    )
+    for _ in range(2):
+        with pytest.raises(StoreError, match=f"^{re.escape(text)}$"):
+            submit(store, "films")
+        monkeypatch.setattr(sqlite, "_LOOK_INTERVAL", 60.0)
+    assert waiting(store) == ["music"]
+    store.close()
+    assert waiting(open_store("you")) == ["music"]
 
 
 def fill(file: Path) -> None:
@@ -413,7 +478,7 @@ def test_a_reader_that_gets_no_connection_is_told(
             pass
         with pytest.raises(StoreError), store.write():
             pass
-    assert store._readers._active == 0
+    assert not store._readers._active
     assert waiting(store) == []
 
 

@@ -15,6 +15,7 @@ import threading
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from functools import partial
+from io import FileIO
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,7 @@ from scanqueue import ScanQueueService, TaskResult, TaskStatus, _forks
 from scanqueue.errors import QueueClosedError, StoreError, StoreFullError
 from scanqueue.stores import _file_lock, sqlite
 from scanqueue.stores._liveness import Liveness
+from scanqueue.stores._sqlite_table import SQLiteView
 from scanqueue.stores.sqlite import SQLiteStore
 from tests.stores.tools import PATIENCE, Call, OpenStore, claim, edit, submit, waiting
 
@@ -169,7 +171,7 @@ def test_no_fork_comes_between_a_sign_of_life_and_its_store(
     create = _file_lock.create
     made: list[str] = []
 
-    def create_held(path: str, like: os.stat_result) -> int:
+    def create_held(path: str, like: os.stat_result) -> FileIO:
         assert store._opening.locked()
         made.append(path)
         return create(path, like)
@@ -220,7 +222,7 @@ def test_where_all_files_are_gone_it_is_the_database_that_is_missed(
         file.unlink()
     text = (
         rf"^the queue in {re.escape(repr(str(path)))} is gone while it is in use \(.*\); put the"
-        " file back, or restart to begin a new queue$"
+        " file back, or end all processes that use it to begin a new queue$"
     )
     with pytest.raises(StoreError, match=text):
         submit(store, "films")
@@ -234,7 +236,7 @@ def test_a_queue_that_was_replaced_is_not_written(store: SQLiteStore, path: Path
     copy.replace(path)
     text = (
         f"^the queue in {re.escape(repr(str(path)))} was replaced while it was in use; put the file"
-        " back, or restart to use the new one$"
+        " back, or end all processes that use it to use the new one$"
     )
     with pytest.raises(StoreError, match=text):
         submit(store, "films")
@@ -342,15 +344,19 @@ def test_a_sign_of_life_that_cannot_be_given_is_an_error(
 
 
 def test_a_store_that_cannot_be_read_at_opening_gives_no_sign_of_life(
-    store: SQLiteStore, path: Path
+    store: SQLiteStore, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It may be opened again."""
-    edit(path, "ALTER TABLE slots RENAME COLUMN owner TO owned_by")
+
+    def fail(self: object) -> None:
+        raise sqlite3.OperationalError("disk I/O error")
+
     other = SQLiteStore(path)
-    with pytest.raises(StoreError, match="no such column"):
-        other.open("you", 1000)
+    with monkeypatch.context() as patch:
+        patch.setattr(SQLiteView, "slots", fail)
+        with pytest.raises(StoreError, match="disk I/O error"):
+            other.open("you", 1000)
     assert owner_files(path) == {"me"}
-    edit(path, "ALTER TABLE slots RENAME COLUMN owned_by TO owner")
     other.open("you", 1000)
     other.close()
 
@@ -362,18 +368,17 @@ def test_a_file_that_is_cleaned_up_before_it_is_locked_is_made_again(
     real_acquire = _file_lock.acquire
     cleaners: list[Callable[[Path], object]] = [Path.unlink, lambda file: file.rename(path)]
 
-    def acquire(descriptor: int, *, waits: bool = True) -> None:
+    def acquire(file: int | FileIO, *, waits: bool = True) -> None:
         if cleaners:
             cleaners.pop()(lock)
             lock.touch() if cleaners else None
-        real_acquire(descriptor, waits=waits)
+        real_acquire(file, waits=waits)
 
     lock = path.with_name("lock")
     monkeypatch.setattr(_file_lock, "acquire", acquire)
-    descriptor = _file_lock.create(str(lock))
-    assert not _file_lock.is_free(str(lock))
-    assert not _file_lock.remove_free(str(lock))
-    os.close(descriptor)
+    with _file_lock.create(str(lock)):
+        assert not _file_lock.is_free(str(lock))
+        assert not _file_lock.remove_free(str(lock))
     assert _file_lock.is_free(str(lock))
     assert _file_lock.remove_free(str(lock))
     assert not _file_lock.remove_free(str(lock))
@@ -418,13 +423,13 @@ def test_a_lock_is_waited_for(path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     flock = fcntl.flock
     asked: list[int] = []
 
-    def ask(descriptor: int, how: int) -> None:
+    def ask(file: FileIO, how: int) -> None:
         asked.append(how)
-        os.close(held)  # in the nick of time
-        flock(descriptor, how)
+        held.close()  # in the nick of time
+        flock(file, how)
 
     monkeypatch.setattr(fcntl, "flock", ask)
-    os.close(_file_lock.create(str(path)))
+    _file_lock.create(str(path)).close()
     assert asked == [fcntl.LOCK_EX]
 
 
@@ -516,7 +521,7 @@ def test_a_lock_file_of_somebody_else_is_locked_all_the_same(
         raise PermissionError(1, "Operation not permitted")
 
     monkeypatch.setattr(os, "fchmod", fail)
-    with _file_lock.locked(str(path)):
+    with _file_lock.create(str(path)):
         assert not _file_lock.is_free(str(path))
     assert _file_lock.is_free(str(path))
 
@@ -678,7 +683,7 @@ def test_a_fork_waits_until_a_reader_has_closed_its_connection(
 
     class Watched(sqlite3.Connection):
         def close(self) -> None:
-            active.append(readers._active)
+            active.append(len(readers._active))
             super().close()
 
     readers.close_idle()

@@ -67,6 +67,26 @@ def mounted(folder: Path, *options: str) -> Iterator[None]:
         subprocess.run(["umount", "-l", folder], check=True)  # noqa: S607
 
 
+def test_a_folder_without_room_for_another_file_is_full(tmp_path: Path) -> None:
+    """However much room there is for what they hold; it works when there is room for it, too."""
+    folder = tmp_path / "mounted"
+    folder.mkdir()
+    with mounted(folder, "-o", "size=4m,nr_inodes=5"):
+        names = [folder / f"{number}" for number in range(4)]
+        for name in names:
+            name.touch()
+        store = SQLiteStore(folder / "queue.db")
+        for error in (StoreFullError, StoreFullError):
+            with pytest.raises(error, match="no room is left on its disk; free some"):
+                store.open("me", 1000)
+            names.pop().unlink()
+        for name in names:
+            name.unlink()
+        store.open("me", 1000)
+        submit(store, "music")
+        store.close()
+
+
 # --- arguments ---
 
 
@@ -302,7 +322,7 @@ def test_what_killed_makers_left_is_removed(open_store: OpenStore, tmp_path: Pat
     other = "queue.db-new-year"
     for name in (dead, dead + "-journal", dead + "-lock", cut_off, alive, other, begun + "-lock"):
         (tmp_path / name).touch()
-    with _file_lock.locked(str(tmp_path / alive) + "-lock"):
+    with _file_lock.create(str(tmp_path / alive) + "-lock"):
         open_store()
     names = {file.name for file in tmp_path.iterdir()}
     assert alive in names
@@ -447,15 +467,45 @@ def test_a_file_is_no_folder(tmp_path: Path) -> None:
     refused(tmp_path / "file" / "queue.db", StoreError, text)
 
 
-def test_a_queue_without_its_tables_is_refused(store: SQLiteStore, path: Path) -> None:
-    """Somebody dropped one."""
+@pytest.mark.parametrize("byte", [0x00, 0x41, 0xFF])
+def test_a_bad_byte_anywhere_is_found_or_harmless(
+    open_store: OpenStore, path: Path, byte: int
+) -> None:
+    """It never comes out as anything but the one error: SQLite quotes what it cannot decode."""
+    open_store().close()
+    good = path.read_bytes()
+    found = 0
+    for offset in range(100, len(good), 41):
+        path.write_bytes(good[:offset] + bytes([byte]) + good[offset + 1 :])
+        store = SQLiteStore(path)
+        try:
+            store.open("me", 1000)
+        except StoreCorruptError:
+            found += 1
+        store.close()
+    assert found > 10
+
+
+@pytest.mark.parametrize(
+    ("statement", "missing"),
+    [
+        ("DROP TABLE queue", "column queue.cancelled, column queue.completed, .*, table queue"),
+        ("ALTER TABLE slots RENAME COLUMN owner TO owned_by", "column slots.owner"),
+        ("DROP INDEX by_revision", "index by_revision"),
+    ],
+)
+def test_a_queue_that_lacks_a_part_is_refused(
+    store: SQLiteStore, path: Path, statement: str, missing: str
+) -> None:
+    """Somebody dropped one, or its name was damaged."""
     store.close()
-    edit(path, "DROP TABLE slots")
+    edit(path, statement)
     text = (
-        "the queue in {} lacks a table; put a backup in its place, or delete it to begin a new"
-        " queue"
+        f"^the queue in {re.escape(repr(str(path)))} is damaged: it lacks {missing}; put a backup"
+        " in its place, or delete it to begin a new queue$"
     )
-    refused(path, StoreCorruptError, text)
+    with pytest.raises(StoreCorruptError, match=text):
+        SQLiteStore(path).open("you", 1000)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sqlite3
 from typing import cast
 
@@ -104,10 +105,22 @@ def is_quiet(readers: Readers) -> bool:
 def test_a_reader_counts_until_it_gives_back() -> None:
     """Also while the idle connections are closed: a fork must wait for it."""
     readers = readers_of(FakeConnection())
-    connection = readers.take()
+    reader = Reading(readers)
+    connection = readers.take(reader)
     readers.close_idle()
     assert not is_quiet(readers)
-    readers.give_back(connection)
+    readers.give_back(reader, connection)
+    assert is_quiet(readers)
+
+
+def test_a_reader_that_is_lost_counts_no_more() -> None:
+    """An interrupt came before it could give back: no fork waits for it for ever."""
+    readers = readers_of(FakeConnection())
+    reader = Reading(readers)
+    reader.__enter__()
+    assert not is_quiet(readers)
+    del reader
+    gc.collect()
     assert is_quiet(readers)
 
 
@@ -116,12 +129,13 @@ def test_a_connection_that_cannot_be_closed_is_no_error(is_closed: bool) -> None
     """It is of no use any more, and nobody reads."""
     connection = FakeConnection("close")
     readers = readers_of(connection)
-    taken = readers.take()
+    reader = Reading(readers)
+    taken = readers.take(reader)
     if is_closed:
         readers.close()
-        readers.give_back(taken)
+        readers.give_back(reader, taken)
     else:
-        readers.give_back(taken)
+        readers.give_back(reader, taken)
         readers.close()
     assert connection.is_closed
     assert is_quiet(readers)

@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from sortedcontainers import SortedDict
 
 from scanqueue import _sync
-from scanqueue._core import BEGINNING
 from scanqueue._queries import CHANGES_BATCH, late
 from scanqueue._service import SHORTEST_RETENTION
-from scanqueue._validate import check_timeout
+from scanqueue._validate import BEGINNING, check_timeout
 from scanqueue.aio._pool import Pool
 from scanqueue.aio._replies import Reply
 from scanqueue.errors import QueueClosedError, TaskNotFoundError

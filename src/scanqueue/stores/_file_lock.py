@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 import stat
 import sys
-from contextlib import contextmanager, suppress
+from contextlib import suppress
+from io import FileIO
 from typing import TYPE_CHECKING, TypeAlias
 
 if sys.platform != "win32":
@@ -27,20 +28,20 @@ _FLAGS = os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0)
 _MODE = 0o644
 
 
-def acquire(descriptor: int, *, waits: bool = True) -> None:
+def acquire(file: int | FileIO, *, waits: bool = True) -> None:
     """Lock an open file.
 
     Args:
-        descriptor: The file.
+        file: The file.
         waits: Whether to wait as long as another one holds it.
 
     Raises:
         BlockingIOError: Another one holds it.
     """
-    fcntl.flock(descriptor, fcntl.LOCK_EX if waits else fcntl.LOCK_EX | fcntl.LOCK_NB)
+    fcntl.flock(file, fcntl.LOCK_EX if waits else fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
-def create(path: str, like: os.stat_result | None = None) -> int:
+def create(path: str, like: os.stat_result | None = None) -> FileIO:
     """Make a file, if need be, and lock it.
 
     Args:
@@ -49,39 +50,30 @@ def create(path: str, like: os.stat_result | None = None) -> int:
             says; None: whoever may read. (As SQLite does it, root gives it to that file's owner.)
 
     Returns:
-        Its descriptor: the lock ends when it is closed.
+        It: the lock ends when it is closed, or lost to an interrupt, as a number would not be.
 
     Raises:
         OSError: The file cannot be made.
     """
     while True:
-        descriptor = os.open(path, _FLAGS, _MODE)
+        file = FileIO(path, "r+", opener=_open)
         try:
-            acquire(descriptor)
-            if is_at(descriptor, path):
+            acquire(file)
+            if is_at(file.fileno(), path):
                 with suppress(OSError):  # somebody else's
                     if like is not None and os.geteuid() == 0:
-                        os.fchown(descriptor, like.st_uid, like.st_gid)
-                    os.fchmod(descriptor, _MODE if like is None else stat.S_IMODE(like.st_mode))
-                return descriptor
+                        os.fchown(file.fileno(), like.st_uid, like.st_gid)
+                    mode = _MODE if like is None else stat.S_IMODE(like.st_mode)
+                    os.fchmod(file.fileno(), mode)
+                return file
         except BaseException:
-            os.close(descriptor)
+            file.close()
             raise
-        os.close(descriptor)  # somebody cleaned up between the two steps
+        file.close()  # somebody cleaned up between the two steps
 
 
-@contextmanager
-def locked(path: str) -> Iterator[int]:
-    """Hold a new, locked file open.
-
-    Raises:
-        OSError: The file cannot be made.
-    """
-    descriptor = create(path)
-    try:
-        yield descriptor
-    finally:
-        os.close(descriptor)
+def _open(path: str, _: int) -> int:
+    return os.open(path, _FLAGS, _MODE)
 
 
 def is_free(path: str) -> bool:
@@ -155,3 +147,17 @@ def is_at(descriptor: int, path: str) -> bool:
 def identity(found: os.stat_result) -> FileIdentity:
     """Return what tells a file from all others, as long as it is open somewhere, or not deleted."""
     return found.st_dev, found.st_ino
+
+
+def beside(path: str, infix: str) -> Iterator[str]:
+    """Yield how the names go on of the files beside one that begin with its name.
+
+    Args:
+        path: The file.
+        infix: What follows its name in theirs.
+    """
+    prefix = os.path.basename(path) + infix
+    with suppress(OSError), os.scandir(os.path.dirname(path)) as entries:
+        for entry in entries:
+            if entry.name.startswith(prefix):
+                yield entry.name[len(prefix) :]

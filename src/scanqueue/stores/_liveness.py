@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 from scanqueue import _sync
 from scanqueue.stores import _file_lock
-from scanqueue.stores._file_lock import identity
-from scanqueue.stores._sqlite_file import beside
+from scanqueue.stores._file_lock import beside, identity
 
 if TYPE_CHECKING:
     from collections.abc import Collection
+    from io import FileIO
 
     from scanqueue.records import OwnerId
     from scanqueue.stores._file_lock import FileIdentity
@@ -50,13 +50,13 @@ class Liveness:
         self._file = self._file_of(owner)
         self._lock = _sync.Lock()
         """Protects the fields below; held for moments."""
-        self._descriptor: int | None = None
+        self._held: FileIO | None = None
         self._identity: FileIdentity | None = None
         self._create()
 
     def _create(self) -> None:
-        self._descriptor = _file_lock.create(self._file, os.stat(self._path))
-        self._identity = identity(os.fstat(self._descriptor))
+        self._held = held = _file_lock.create(self._file, os.stat(self._path))
+        self._identity = identity(os.fstat(held.fileno()))
 
     def _file_of(self, owner: OwnerId) -> str:
         return self._path + _INFIX + owner
@@ -84,11 +84,11 @@ class Liveness:
             OSError: It cannot be made.
         """
         with self._lock:
-            descriptor = self._descriptor
-            if descriptor is None or not self.is_gone():
+            held = self._held
+            if held is None or not self.is_gone():
                 return False
             self._create()
-            os.close(descriptor)
+            held.close()
             return True
 
     def dead(self, owners: Collection[OwnerId]) -> set[OwnerId]:
@@ -122,15 +122,31 @@ class Liveness:
     def give_up(self) -> None:
         """End the sign of life; a second call does nothing."""
         with self._lock:
-            descriptor, self._descriptor = self._descriptor, None
-        if descriptor is not None:
+            held, self._held = self._held, None
+        if held is not None:
             # Removed while it is locked: whoever makes a file of this name makes a new one.
             with suppress(OSError):
                 os.unlink(self._file)
-            os.close(descriptor)
+            held.close()
 
     def forget(self) -> None:  # pragma: no cover - in forked children, mostly
         """Let go of the lock in a forked child; the parent keeps it."""
-        descriptor, self._descriptor = self._descriptor, None
-        if descriptor is not None:
-            os.close(descriptor)
+        held, self._held = self._held, None
+        if held is not None:
+            held.close()
+
+
+def living(path: str) -> str | None:
+    """Return the file of an owner that is alive, for all that can be told; None: there is none.
+
+    Args:
+        path: The database.
+
+    Raises:
+        OSError: It cannot be told.
+    """
+    for owner in beside(path, _INFIX):
+        file = path + _INFIX + owner
+        if not _file_lock.is_free(file):
+            return file
+    return None

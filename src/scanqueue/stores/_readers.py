@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import weakref
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -37,12 +38,17 @@ class Readers:
         self._lock = _sync.Lock()
         self._condition = _sync.Condition(self._lock)
         self._idle: list[sqlite3.Connection] = []
-        self._active = 0
+        self._active: set[weakref.ref[Reading]] = set()
+        """Who reads, or opens or closes a connection. One that is lost to an interrupt takes itself
+        out; a `__del__` could be interrupted, too, and would keep that to itself."""
         self._is_held = False
         self._keeps = True
 
-    def take(self) -> sqlite3.Connection:
+    def take(self, reader: Reading) -> sqlite3.Connection:
         """Return a connection for one reader.
+
+        Args:
+            reader: Who gives it back.
 
         Raises:
             sqlite3.Error: None can be made.
@@ -50,17 +56,17 @@ class Readers:
         with self._lock:
             while self._is_held:
                 self._condition.wait()
-            self._active += 1
+            self._active.add(weakref.ref(reader, self._active.discard))
             connection = self._idle.pop() if self._idle else None
         if connection is not None:
             return connection
         try:
             return self.file.connect(read_only=True)
         except BaseException:
-            self.give_back(None)
+            self.give_back(reader, None)
             raise
 
-    def give_back(self, connection: sqlite3.Connection | None) -> None:
+    def give_back(self, reader: Reading, connection: sqlite3.Connection | None) -> None:
         """Take a connection back, or None instead of one that is of no use any more."""
         with self._lock:
             if connection is not None and self._keeps and len(self._idle) < _IDLE_LIMIT:
@@ -69,11 +75,11 @@ class Readers:
         if connection is not None:  # before it is counted off: a fork must not come in between
             with suppress(sqlite3.Error):
                 connection.close()
-        self._count_off()
+        self._count_off(reader)
 
-    def _count_off(self) -> None:
+    def _count_off(self, reader: Reading) -> None:
         with self._lock:
-            self._active -= 1
+            self._active.discard(weakref.ref(reader))
             if self._is_held:
                 self._condition.notify_all()
 
@@ -107,13 +113,14 @@ class Readers:
 
     def close_idle(self) -> None:
         """Close the connections that nobody uses."""
+        closer = Reading(self)
         with self._lock:
-            self._active += 1  # as a reader does: a fork must wait for it
+            self._active.add(weakref.ref(closer))  # as a reader does: a fork must wait for it
             idle, self._idle = self._idle, []
         try:
             _close_all(idle)
         finally:
-            self._count_off()
+            self._count_off(closer)
 
     def forget(self) -> list[sqlite3.Connection]:  # pragma: no cover - in forked children only
         """Let go of the connections without closing them, and return them."""
@@ -135,7 +142,7 @@ class Reading:
         tells: Whether to log what was found; the caller holds no lock then.
     """
 
-    __slots__ = ("_connection", "_cursor", "_readers", "_tells")
+    __slots__ = ("__weakref__", "_connection", "_cursor", "_readers", "_tells")
 
     def __init__(self, readers: Readers, *, tells: bool = True) -> None:
         self._readers = readers
@@ -148,7 +155,7 @@ class Reading:
         file = readers.file
         file.check_identity()
         try:
-            self._connection = connection = readers.take()
+            self._connection = connection = readers.take(self)
             self._cursor = cursor = connection.cursor()
             cursor.execute("BEGIN")
         except sqlite3.Error as error:
@@ -186,4 +193,4 @@ class Reading:
             with suppress(sqlite3.Error):
                 connection.close()
         finally:
-            self._readers.give_back(reusable)
+            self._readers.give_back(self, reusable)

@@ -19,6 +19,9 @@ from scanqueue.errors import (
 _LITTLE_ROOM = 1 << 16
 """Bytes: with less than this left, a failed write is taken for a full disk."""
 
+_FEW_FILES = 8
+"""The same, where no more than that can be made."""
+
 _NO_ROOM: Final = (StoreFullError, "no room is left on its disk; free some")
 _READ_ONLY: Final = (
     StoreReadOnlyError,
@@ -61,14 +64,19 @@ _BY_ERRNO: Final = {
 }
 
 
-def explain(error: sqlite3.Error | OSError, path: str) -> StoreError:
+def explain(error: sqlite3.Error | OSError | UnicodeDecodeError, path: str) -> StoreError:
     """Return the error that says what happened to a store, and what to do.
 
     Args:
-        error: What was raised. The caller raises the answer from it.
+        error: What was raised. The caller raises the answer from it. What cannot be decoded is a
+            message of SQLite that quotes what was damaged.
         path: The file of the store.
     """
-    if isinstance(error, OSError):
+    kind: type[StoreError]
+    if isinstance(error, UnicodeDecodeError):
+        kind, advice = _CORRUPT
+        said: str | None = str(error)
+    elif isinstance(error, OSError):
         kind, advice = _BY_ERRNO.get(error.errno or 0, (StoreError, "the system refused"))
         said = error.strerror  # not the whole: it names files that nobody knows
     else:
@@ -91,7 +99,8 @@ def _of_file_system(path: str) -> tuple[type[StoreError], str]:
         system = os.statvfs(folder)
         if system.f_flag & os.ST_RDONLY:
             return _READ_ONLY
-        if system.f_bavail * system.f_frsize < _LITTLE_ROOM:
+        has_few_files = system.f_files and system.f_favail < _FEW_FILES  # 0 of 0: no such limit
+        if has_few_files or system.f_bavail * system.f_frsize < _LITTLE_ROOM:
             return _NO_ROOM
         if not os.path.exists(path):
             return StoreError, "the file is gone"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import sqlite3
@@ -20,13 +21,14 @@ from scanqueue.errors import (
     StoreVersionError,
 )
 from scanqueue.stores import _file_lock
-from scanqueue.stores._file_lock import identity
+from scanqueue.stores._file_lock import beside, identity
+from scanqueue.stores._liveness import living
 from scanqueue.stores._sqlite_errors import explain
 from scanqueue.stores._sqlite_rows import to_text
 from scanqueue.stores._sqlite_schema import APPLICATION_ID, refuse_newer, upgrade
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from scanqueue.stores._file_lock import FileIdentity
 
@@ -85,6 +87,7 @@ class DatabaseFile:
         try:
             remove_abandoned(self.path)
             while not os.path.exists(self.path):
+                self._refuse_to_replace()
                 create(self.path, first_revision)
             self._refuse_unusable()
             with closing(self._connect("mode=ro&immutable=1")) as connection:
@@ -92,7 +95,7 @@ class DatabaseFile:
             self._identity = identity(os.stat(self.path))
             with closing(self.connect()) as connection:
                 upgrade(connection, self.path)
-        except (sqlite3.Error, OSError) as error:
+        except (sqlite3.Error, OSError, UnicodeDecodeError) as error:
             raise explain(error, self.path) from error
 
     def connect(self, *, read_only: bool = False) -> sqlite3.Connection:
@@ -143,18 +146,66 @@ class DatabaseFile:
         """
         try:
             found = identity(os.stat(self.path))
-        except OSError as error:
+        except (FileNotFoundError, NotADirectoryError) as error:
             message = (
                 f"the queue in {self.path!r} is gone while it is in use ({error}); put the file"
-                " back, or restart to begin a new queue"
+                " back, or end all processes that use it to begin a new queue"
             )
             raise StoreError(message) from error
+        except OSError as error:
+            raise explain(error, self.path) from error
         if found != self._identity:
             message = (
                 f"the queue in {self.path!r} was replaced while it was in use; put the file back,"
-                " or restart to use the new one"
+                " or end all processes that use it to use the new one"
             )
             raise StoreError(message)
+
+    def log_identity(self) -> FileIdentity | None:
+        """Return what tells SQLite's log from all others; None: there is none."""
+        try:
+            return identity(os.stat(f"{self.path}-wal"))
+        except FileNotFoundError:
+            return None
+
+    def refuse_other_log(self, log: FileIdentity | None) -> None:
+        """Raise if SQLite's log is not the one that a connection writes to.
+
+        Args:
+            log: What was there when the connection began its first transaction.
+
+        Raises:
+            StoreError: It was deleted, moved or replaced: what is written to it now is lost if the
+                processes that have it open are killed.
+        """
+        if self.log_identity() != log:
+            message = (
+                f"a part of the queue in {self.path!r}, its log {self.path + '-wal'!r}, was deleted"
+                " or replaced while it was in use; end all processes that use the queue: the last"
+                " one saves what the log held"
+            )
+            raise StoreError(message)
+
+    def _refuse_to_replace(self) -> None:
+        """Raise if somebody who is alive uses the file that is gone, after a wait for that to end.
+
+        Raises:
+            StoreError: A new queue here would take the names of its log from it.
+        """
+        try:
+            _patiently(self._await_the_last)
+        except BlockingIOError as error:
+            message = (
+                f"the queue in {self.path!r} is gone while a process uses it that is alive (it"
+                f" holds {error.filename!r} locked); put the file back, or end that process to"
+                " begin a new queue"
+            )
+            raise StoreError(message) from error
+
+    def _await_the_last(self) -> None:
+        sign = living(self.path)
+        if sign is not None and not os.path.exists(self.path):
+            raise BlockingIOError(errno.EAGAIN, "in use", sign)
 
     def _refuse_unusable(self) -> None:
         found = os.stat(self.path)
@@ -253,7 +304,7 @@ def create(path: str, first_revision: int) -> None:
     draft = f"{path}-new-{uuid4().hex}"
     # The lock says that its maker is alive. It is on a file of its own: once the draft has its
     # name, to close any descriptor of it would take the locks of SQLite from the database.
-    with _file_lock.locked(draft + _LOCK):
+    with _file_lock.create(draft + _LOCK):
         try:
             with closing(sqlite3.connect(draft, isolation_level=None)) as connection:
                 connection.execute(f"PRAGMA page_size = {PAGE_SIZE}")
@@ -315,17 +366,3 @@ def remove_abandoned(path: str) -> None:
         draft = f"{path}-new-{number}"
         if _DRAFT.fullmatch(number):
             _file_lock.remove_guarded(draft + _LOCK, partial(_remove_draft, draft))
-
-
-def beside(path: str, infix: str) -> Iterator[str]:
-    """Yield how the names go on of the files beside a database that begin with its name.
-
-    Args:
-        path: The database.
-        infix: What follows its name in theirs.
-    """
-    prefix = os.path.basename(path) + infix
-    with suppress(OSError), os.scandir(os.path.dirname(path)) as entries:
-        for entry in entries:
-            if entry.name.startswith(prefix):
-                yield entry.name[len(prefix) :]

@@ -12,13 +12,17 @@ It is NULL while a task is active, and in a record that was set aside as unreada
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
+from functools import cache
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from scanqueue.errors import StoreCorruptError, StoreVersionError
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Sequence
+    from collections.abc import Set as AbstractSet
 
 APPLICATION_ID = 0x53635175
 """`ScQu`: what marks a file as ours."""
@@ -103,8 +107,6 @@ _VERSION_2 = (
 MIGRATIONS: tuple[Sequence[str], ...] = (_VERSION_1, _VERSION_2)
 """At n, the statements that make version n + 1 of version n; version 0 is an empty file."""
 
-_TABLES = {"queue", "tasks", "slots"}
-
 
 def upgrade(connection: sqlite3.Connection, path: str) -> None:
     """Bring a database to the current version; one transaction, or nothing.
@@ -133,13 +135,33 @@ def upgrade(connection: sqlite3.Connection, path: str) -> None:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
             raise
-    names = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
-    if not names >= _TABLES:
+    missing = sorted(_parts() - _parts_of(connection))
+    if missing:
         message = (
-            f"the queue in {path!r} lacks a table; put a backup in its place, or delete it to"
-            " begin a new queue"
+            f"the queue in {path!r} is damaged: it lacks {', '.join(missing)}; put a backup in its"
+            " place, or delete it to begin a new queue"
         )
         raise StoreCorruptError(message)
+
+
+@cache
+def _parts() -> AbstractSet[str]:
+    """Return the names of all that a database of the current version has."""
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
+        for statement in chain.from_iterable(MIGRATIONS):
+            connection.execute(statement)
+        return _parts_of(connection)
+
+
+def _parts_of(connection: sqlite3.Connection) -> AbstractSet[str]:
+    """Return the names of the tables of a database, their columns, and its indexes."""
+    query = (
+        "SELECT type || ' ' || name FROM sqlite_master UNION ALL"
+        " SELECT 'column ' || tables.name || '.' || columns.name"
+        " FROM sqlite_master AS tables, pragma_table_info(tables.name) AS columns"
+        " WHERE tables.type = 'table'"
+    )
+    return {part for (part,) in connection.execute(query)}
 
 
 def refuse_newer(database: sqlite3.Connection | sqlite3.Cursor, path: str) -> int:

@@ -13,6 +13,7 @@ from scanqueue.stores._sqlite_state import load
 from scanqueue.stores._sqlite_table import SQLiteTable
 
 if TYPE_CHECKING:
+    from scanqueue.stores._file_lock import FileIdentity
     from scanqueue.stores._sqlite_file import DatabaseFile
     from scanqueue.stores._sqlite_state import QueueState
     from scanqueue.stores._unreadable import Unreadable
@@ -75,6 +76,10 @@ class Writer:
         though somebody may have seen its revision; another change must not have the same."""
         self._cursor: sqlite3.Cursor | None = None
         """Of its one connection; all statements are run on this one."""
+        self.is_to_look = False
+        """Whether the next transaction is to see that the log is still there."""
+        self._log: FileIdentity | None = None
+        """What its connection writes to."""
         self._synchronous = ""
         self._begun = 0
         """How many transactions its connection has begun."""
@@ -112,6 +117,10 @@ class Writer:
             _begin(cursor)
             if self._begun == 1:
                 cursor.execute(_WRITE_NOTHING)
+                self._log = self._file.log_identity()
+            elif self.is_to_look:
+                self._file.refuse_other_log(self._log)  # and again, as long as that raises
+            self.is_to_look = False
             (others,) = cursor.execute("PRAGMA data_version").fetchone()
             state, self._saved = self._saved, None
             if state is None or others != self._others:  # somebody else has written since

@@ -219,6 +219,7 @@ class SQLiteStore:
             if was_gone:
                 message = "the owner file of this process was deleted; it was made again"
                 log(logger, ERROR, message, path=self._file.path)
+        self._writer.is_to_look = True
         self._next_look = _clock.monotonic() + _LOOK_INTERVAL
 
     def dead_owners(self, owners: Collection[OwnerId]) -> Collection[OwnerId]:
