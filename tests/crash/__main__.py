@@ -14,6 +14,12 @@ from tests.crash.opening import measure_opening
 
 ROUND = 50
 """Kills on one file, before it is checked and a new one begins."""
+ENOUGH = 500
+"""Kills, at random, of which each aim must have been met by one."""
+AIMS = {
+    *("before start", "in start", "in a recovery", "at work", "in shutdown", "after shutdown"),
+    *("with a running scan", "with a cancelled scan", "with a follow-up"),
+}
 
 
 def main(kills: int = 2_000, seed: int = 0) -> None:
@@ -37,6 +43,8 @@ def main(kills: int = 2_000, seed: int = 0) -> None:
         print(f"{done} kills in {time.monotonic() - began:.0f} s", flush=True)
     for title, counts in (("killed", landed), ("checked", checked)):
         print(f"{title}:", ", ".join(f"{count} {name}" for name, count in counts.most_common()))
+    missed = AIMS - {name for name, count in landed.items() if count} if kills >= ENOUGH else ()
+    assert not missed, f"nobody was killed {', '.join(missed)}"
     measure_opening()
 
 

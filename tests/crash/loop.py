@@ -223,6 +223,13 @@ class Loop:
                 held = connection.execute(query, (starting["owner"],)).fetchall()
                 self.landed.update({f"with a {status} scan" for status, _ in held})
                 self.landed["with a follow-up"] += any(waiting for _, waiting in held)
+                if process.says("started") is None:
+                    owners = {owner for (owner,) in connection.execute("SELECT owner FROM slots")}
+                    self.landed["in a recovery"] += bool(owners - self._owners_alive())
+
+    def _owners_alive(self) -> set[object]:
+        entries = [process.says("starting") for process in self._living()]
+        return {entry["owner"] for entry in entries if entry is not None}
 
     def _drain(self) -> None:
         """Let processes run what is left, each until a poisonous library kills it."""

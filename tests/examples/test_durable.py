@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import durable
-from scanqueue import ScanQueueService, SQLiteStore
+from scanqueue import ScanQueueService, SQLiteStore, TaskStatus
 
 pytestmark = pytest.mark.slow
 
@@ -111,6 +112,25 @@ def test_killed_again_and_again_it_goes_on(file: Path, folders: list[Path]) -> N
             process.kill()
     assert run(file).returncode == 0
     assert attempts(file) == {"1": ("completed", 4, 3)}
+
+
+def test_killed_at_any_moment_it_goes_on(file: Path, folders: list[Path]) -> None:
+    """Also before it says anything: while it starts, makes its files, submits, or ends."""
+    began = time.monotonic()
+    assert run(file, *folders).returncode == 0
+    whole = time.monotonic() - began
+    for number in range(8):
+        with subprocess.Popen([sys.executable, SCRIPT, file, *folders]) as process:
+            time.sleep(whole * number / 8)
+            process.kill()
+    again = run(file, *folders)
+    assert again.returncode == 0, again.stderr
+    assert again.stdout.endswith("nothing is left to do\n")
+    queue = ScanQueueService(None, store=SQLiteStore(file))
+    tasks = queue.list_tasks(100)
+    queue.shutdown()
+    assert {task.status for task in tasks} == {TaskStatus.COMPLETED}
+    assert {task.library_id for task in tasks} == {1, 2}
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

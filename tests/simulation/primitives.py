@@ -208,6 +208,7 @@ class WorldThread:
     def start(self) -> None:
         """Have it run, now or later."""
         self._thread = self._scheduler.spawn(lambda: self._target(*self._args), self.name)
+        self._thread.known_as = self
         self._scheduler.point("start", self._thread.number)
 
     def is_alive(self) -> bool:

@@ -68,6 +68,8 @@ class SimThread:
         self.joiners: list[SimThread] = []
         self.process = 0
         """In which process it is: that of the thread that started it, unless told otherwise."""
+        self.known_as: object = self
+        """What the library has for it."""
 
     def __repr__(self) -> str:
         return f"{self.number} {self.name}"

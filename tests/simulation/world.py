@@ -112,7 +112,7 @@ class World:
         yield _sync, "Local", lambda: SimLocal(self.scheduler)
         yield _sync, "Thread", thread
         yield _sync, "get_ident", lambda: self.scheduler.running().number
-        yield _sync, "current_thread", lambda: self.scheduler.current
+        yield _sync, "current_thread", lambda: self.scheduler.running().known_as
         yield _sync, "barge", barge
         yield _sync, "await_release", lambda lock: None  # who acquires it then waits in line
         yield _clock, "time", SimpleNamespace(monotonic=self.monotonic)

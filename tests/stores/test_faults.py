@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from scanqueue import ScanQueueService
 from scanqueue.errors import (
     StoreBusyError,
     StoreCorruptError,
@@ -137,6 +138,24 @@ def fill(file: Path) -> None:
     with file.open("wb", buffering=0) as stream, suppress(OSError):
         while True:
             stream.write(bytes(4096))
+
+
+def test_a_queue_on_a_full_disk_is_refused_until_there_is_room(tmp_path: Path) -> None:
+    """One that was there before: nothing of it is lost."""
+    folder = tmp_path / "mounted"
+    folder.mkdir()
+    with mounted(folder, "-o", "size=1m"):
+        path = folder / "queue.db"
+        with ScanQueueService(None, store=SQLiteStore(path)) as queue:
+            queue.submit_task("music")
+        fill(folder / "ballast")
+        store = SQLiteStore(path)
+        with pytest.raises(StoreFullError, match="no room is left on its disk; free some"):
+            store.open("me", 1000)
+        (folder / "ballast").unlink()
+        store.open("me", 1000)
+        assert waiting(store) == ["music"]
+        store.close()
 
 
 def test_a_full_disk_acknowledges_nothing(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import sqlite3
@@ -9,12 +10,14 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from scanqueue import EndReason, ScanQueueService, TaskResult
 from scanqueue.errors import (
     StoreBusyError,
     StoreCorruptError,
@@ -26,7 +29,9 @@ from scanqueue.errors import (
 from scanqueue.stores import _file_lock, _sqlite_file, _sqlite_schema
 from scanqueue.stores._sqlite_file import DatabaseFile
 from scanqueue.stores.sqlite import SQLiteStore
-from tests.stores.tools import Call, OpenStore, claim, edit, submit, waiting
+from scanqueue.wire import task_to_dict
+from tests.faults.after import check_rows
+from tests.stores.tools import Call, OpenStore, edit, submit, waiting
 
 NEWEST = len(_sqlite_schema.MIGRATIONS)
 """The version of the databases that this library makes."""
@@ -814,32 +819,62 @@ def test_an_older_version_is_brought_forward(
         assert connection.execute("SELECT colour FROM tasks").fetchall() == [("red",)]
 
 
-def test_a_file_of_the_first_version_goes_on(
-    path: Path, open_store: OpenStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Its tasks have numbers that count, and the row of the queue counts all of them."""
-    with monkeypatch.context() as patch:
-        patch.setattr(_sqlite_schema, "MIGRATIONS", _sqlite_schema.MIGRATIONS[:1])
-        store = open_store("old")
-        tasks = [submit(store, library) for library in ("music", "films", "books")]
-        claim(store)
-        store.close()
-    edit(path, "UPDATE tasks SET seq = seq - 1000")
-    first, second = open_store("first"), open_store("second")
-    for count, (one, library) in enumerate([(first, "photos"), (second, "comics")], 1):
-        task = submit(one, library)
-        assert task.revision == tasks[-1].revision + 1 + count  # after the claim
-    for one in (first, second):
-        assert waiting(one) == ["films", "books", "photos", "comics"]
-        with one.read() as view:
-            counts = view.counts()
-            assert (counts.pending, counts.running, counts.slots) == (4, 1, 1)
-            changed = [task.library_id for task in view.changed(tasks[-1].revision, None)]
-            assert changed == ["music", "photos", "comics"]
+@pytest.fixture
+def first_version(path: Path) -> dict[str, Any]:
+    """Make the file that a process of version 1 left when it was killed; return what it told."""
+    folder = Path(__file__).parent / "version_1"
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.executescript((folder / "queue.sql").read_text("utf-8"))
+    told: dict[str, Any] = json.loads((folder / "told.json").read_text("utf-8"))
+    return told
+
+
+def test_a_file_of_the_first_version_goes_on(path: Path, first_version: dict[str, Any]) -> None:
+    """It has all that was told of it, and what was being scanned runs again."""
+    queue = ScanQueueService(
+        lambda library_id, context: TaskResult(),
+        store=SQLiteStore(path),
+        workers=0,
+        history_retention=timedelta(days=365_000),  # the file is as old as it is
+    )
+    tasks = [task_to_dict(task) for task in queue.list_tasks(100)]
+    assert (queue.revision, tasks) == (first_version["revision"], first_version["tasks"])
+    assert queue.is_paused
     with closing(sqlite3.connect(path)) as connection:
         assert connection.execute("PRAGMA user_version").fetchone() == (NEWEST,)
         query = "SELECT sql FROM sqlite_master WHERE name = 'by_revision'"
         assert "revision <> seq" in connection.execute(query).fetchone()[0]
+    after = queue.submit("after").task
+    assert after.revision == queue.revision > first_version["revision"]
+    queue.start()  # its process is dead: a follow-up takes the place of the scan, one is over
+    changed = queue.list_changes(after.revision)
+    assert [(task.library_id, task.status.value, task.reason) for task in changed] == [
+        ("hold", "failed", EndReason.INTERRUPTED),
+        ("hold", "pending", None),
+        ("stop", "cancelled", EndReason.REQUESTED),
+    ]
+    queue.resume()
+    assert queue.run_pending() == 9
+    stats = queue.stats()
+    assert (stats.pending, stats.running, stats.stopping) == (0, 0, 0)
+    assert (stats.completed, stats.failed, stats.cancelled) == (13, 2, 2)
+    queue.shutdown()
+    check_rows(path)
+
+
+def test_a_file_of_the_first_version_is_shared(
+    path: Path, open_store: OpenStore, first_version: dict[str, Any]
+) -> None:
+    """Its tasks have numbers that count, and the row of the queue counts all of them."""
+    first, second = open_store("first"), open_store("second")
+    for count, (one, library) in enumerate([(first, "photos"), (second, "comics")], 1):
+        assert submit(one, library).revision == first_version["revision"] + count
+    for one in (first, second):
+        assert waiting(one)[-2:] == ["photos", "comics"]
+        with one.read() as view:
+            counts = view.counts()
+            assert (counts.pending, counts.running, counts.slots) == (10, 1, 2)
 
 
 def test_a_migration_that_fails_changes_nothing(
