@@ -43,7 +43,7 @@ BY_NUMBER = (
 )
 """Tests that try the rules of the queue many times: they are the same on every Python."""
 
-BY_INSTRUCTION = ("stores/test_interrupts.py",)
+BY_INSTRUCTION = ("stores/test_interrupts.py", "service/test_interrupts.py")
 """Tests that follow the instructions of the oldest Python, one by one; others have other ones."""
 
 BUSY_FORKS = "tests/service/test_fork.py::test_the_child_of_a_busy_queue_does_not_hang"

@@ -41,21 +41,28 @@ class Keeper:
     def wake(self) -> None:
         """Have it look for something to do."""
         hub = self._core.hub
-        with hub.lock:
-            hub.call_keeper()
-            if self._thread is not None or self._is_dismissed():
-                return
-            thread = _sync.Thread(target=self._run, name="scanqueue-keeper", daemon=True)
-            self._thread = thread
+        thread: _sync.Thread | None = None
         try:
+            with hub.lock:
+                hub.call_keeper()
+                if self._thread is not None or self._is_dismissed():
+                    return
+                thread = _sync.Thread(target=self._run, name="scanqueue-keeper", daemon=True)
+                self._thread = thread
             thread.start()
-        except BaseException as error:
-            if self._thread is thread:
-                self._thread = None  # if it runs all the same, after Ctrl-C, `_is_done` ends it
-            if not isinstance(error, RuntimeError):
-                raise
-            # Out of threads, or the interpreter exits.
+        except RuntimeError as error:  # out of threads, or the interpreter exits
+            self._thread = None
             log(logger, WARNING, "no thread could be started; progress is published late", error)
+        except BaseException:  # Ctrl-C: it may run, or will, or will not
+            with hub.lock:
+                if thread is not None and self._thread is thread:
+                    self._withdraw()
+            raise
+
+    def _withdraw(self) -> None:
+        """Do without the thread; another is started when there is more to do. Requires the lock."""
+        self._thread = None
+        self._core.hub.tell()  # who has just seen it at work, and is about to wait, looks again
 
     def look(self) -> None:
         """Have it see what another process changed."""
@@ -92,16 +99,16 @@ class Keeper:
             hub.wait_for_chores(core.clock, seen, min(dues, default=None))
 
     def _is_done(self, lingers_until: float | None) -> bool:
-        """Return whether the thread may end; another is started when there is more to do."""
+        """Return whether the thread may end."""
         core = self._core
         is_idle = core.is_past(lingers_until)
         with core.hub.lock:
-            if self._thread is not _sync.current_thread():
+            if self._thread is not _sync.current_thread():  # it was withdrawn by Ctrl-C
+                core.hub.call_keeper()  # that call may have been for the one that came after it
                 return True
             done = self._is_dismissed() or (is_idle and not self._is_needed())
             if done:
-                self._thread = None
-                core.hub.tell()  # who has just seen it at work, and is about to wait, looks again
+                self._withdraw()
             return done
 
     def _is_dismissed(self) -> bool:

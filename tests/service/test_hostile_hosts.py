@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import random
 import signal
@@ -652,6 +653,7 @@ def test_an_opening_that_ctrl_c_interrupts_can_be_made_again(
             queue.submit_task("music")
     Call(lambda: queue.submit_task("music")).result()
     assert queue.pending_count() == 1
+    gc.collect()  # what was left
 
 
 def test_a_shutdown_does_not_wait_for_a_worker_that_is_just_being_started(
@@ -751,3 +753,4 @@ def test_after_ctrl_c_a_queue_in_a_file_goes_on(make: MakeQueue, tmp_path: Path)
         assert task is not None
         assert task.status is TaskStatus.COMPLETED
     assert queue.pending_count() == 0
+    gc.collect()  # what was left

@@ -14,10 +14,6 @@ from scanqueue.stores._group import Writers
 from tests.stores.tools import PATIENCE, Call
 
 
-class Interrupt(BaseException):
-    """Stands for a `KeyboardInterrupt`, which would end the test run."""
-
-
 class FakeEngine:
     """Transactions over a list; writes down what is done with them.
 

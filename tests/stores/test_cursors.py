@@ -10,7 +10,7 @@ import pytest
 
 from scanqueue.protocols import TaskTable, TaskView
 from scanqueue.stores.sqlite import SQLiteStore
-from tests.stores.crowd import Interrupt
+from tests.interrupts import Interrupt
 from tests.stores.tools import Call, put, submit, waiting, writing_connection
 
 

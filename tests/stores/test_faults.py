@@ -7,6 +7,7 @@ import os
 import re
 import sqlite3
 import threading
+from collections.abc import Callable
 from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 
@@ -79,8 +80,9 @@ def test_who_comes_while_a_file_in_use_is_away_takes_nothing_from_it(
     path.rename(hidden)
     other = SQLiteStore(path)
     text = (
-        f"the queue in {str(path)!r} is gone while a process uses it that is alive (it holds"
-        f" '{path}-owner-me' locked); put the file back, or end that process to begin a new queue"
+        f"the queue in {str(path)!r} is gone while a service uses it that is alive, as"
+        f" '{path}-owner-me' says, which is locked, or cannot be read; put the file back, or shut"
+        " that service down, or end its process, to begin a new queue"
     )
     with pytest.raises(StoreError, match=f"^{re.escape(text)}$"):
         other.open("you", 1000)
@@ -131,6 +133,83 @@ def test_a_log_that_is_deleted_under_way_is_missed(
     assert waiting(store) == ["music"]
     store.close()
     assert waiting(open_store("you")) == ["music"]
+
+
+def fork(store: SQLiteStore) -> None:
+    """Fork."""
+    store.before_fork()
+    store.after_fork_in_parent()
+
+
+def break_down(store: SQLiteStore) -> None:
+    """Have the connection fail, so that another one is opened."""
+    writing_connection(store).close()
+    with pytest.raises(StoreError):
+        submit(store, "books")
+
+
+@pytest.mark.parametrize("is_seen", [False, True])
+@pytest.mark.parametrize("reopen", [fork, break_down])
+def test_a_log_that_was_lost_is_missed_by_later_connections(
+    store: SQLiteStore,
+    open_store: OpenStore,
+    path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    reopen: Callable[[SQLiteStore], None],
+    is_seen: bool,
+) -> None:
+    """Another log would be taken for it, while others still use the first: the end of the file."""
+    monkeypatch.setattr(sqlite, "_LOOK_INTERVAL", 0.0 if is_seen else 60.0)
+    other = open_store("you")
+    submit(store, "music")
+    assert waiting(other) == ["music"]
+    with closing(sqlite3.connect(path)) as tool:
+        tool.execute("PRAGMA wal_checkpoint")
+        path.with_name(f"{path.name}-wal").unlink()
+        if is_seen:
+            with pytest.raises(StoreError, match="was deleted or replaced while it was in use"):
+                submit(store, "films")
+        reopen(store)
+        for _ in range(2):
+            with pytest.raises(StoreError, match="was deleted or replaced while it was in use"):
+                submit(store, "films")
+    store.close()
+    other.close()
+    assert waiting(open_store("they")) == ["music"]
+    with closing(sqlite3.connect(path)) as tool:
+        assert tool.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "match"),
+    [
+        (PermissionError(errno.EACCES, "Permission denied"), StoreReadOnlyError, "only be read"),
+        (NotADirectoryError(errno.ENOTDIR, "Not a directory"), StoreError, "is gone while it is"),
+    ],
+)
+def test_a_folder_that_cannot_be_looked_into_is_a_typed_error(
+    store: SQLiteStore,
+    monkeypatch: pytest.MonkeyPatch,
+    error: OSError,
+    kind: type[StoreError],
+    match: str,
+) -> None:
+    """Whoever asks for what in it; and all goes on when it can be."""
+    monkeypatch.setattr(sqlite, "_LOOK_INTERVAL", 0.0)
+    submit(store, "music")
+
+    def fail(path: object, **_: object) -> os.stat_result:
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "stat", fail)
+        for call in (lambda: submit(store, "films"), lambda: waiting(store)):
+            with pytest.raises(StoreError, match=match) as caught:
+                call()
+            assert type(caught.value) is kind
+    submit(store, "films")
+    assert waiting(store) == ["music", "films"]
 
 
 def fill(file: Path) -> None:

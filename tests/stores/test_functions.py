@@ -13,7 +13,8 @@ import pytest
 from scanqueue.errors import StoreBusyError, StoreError, StoreFullError
 from scanqueue.stores._block import Block, Group
 from scanqueue.stores._group import GROUP_LIMIT
-from tests.stores.crowd import Crowd, Interrupt, failures, noted_limits
+from tests.interrupts import Interrupt
+from tests.stores.crowd import Crowd, failures, noted_limits
 from tests.stores.tools import PATIENCE, Call
 
 

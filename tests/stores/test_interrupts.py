@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import dis
-import sys
 import threading
-from functools import cache, partial
-from types import CodeType, FrameType
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,73 +11,17 @@ import pytest
 from scanqueue.errors import StoreBusyError, StoreError
 from scanqueue.stores import _block, _group
 from scanqueue.stores._block import Block
-from tests.stores.crowd import Crowd, Interrupt
+from tests.interrupts import Interrupt, Interrupter
+from tests.stores.crowd import Crowd
 from tests.stores.tools import PATIENCE, Call
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
-
-    from _typeshed import TraceFunction
+    from collections.abc import Callable
 
 FILES = {_block.__file__, _group.__file__}
 
 OPEN = {"__exit__", "leave"}
 """The begin of these, at the end of a `with` block: nobody hears that it has ended."""
-
-
-@cache
-def operations(code: CodeType) -> dict[int, str]:
-    """Return the operation at each place of a function."""
-    return {one.offset: one.opname for one in dis.get_instructions(code)}
-
-
-class Interrupter:
-    """Interrupts its thread at the n-th place where Python looks for signals.
-
-    Those are the begin of each function, each jump back, and each return of a call.
-
-    Args:
-        number: The n, from 1.
-        spares: Functions at the begin of which it never comes.
-    """
-
-    def __init__(self, number: int, spares: Collection[str] = ()) -> None:
-        self._left = number
-        self._spares = spares
-        self._called: FrameType | None = None
-        self.place: tuple[str, int, str] | None = None
-        """Where it came: function, line and operation."""
-
-    def begin(self) -> None:
-        """Look into the functions of the group commit from now on."""
-        sys.settrace(self._enter)
-
-    def _enter(self, frame: FrameType, event: str, arg: object) -> TraceFunction | None:
-        self._called = None
-        if frame.f_code.co_filename not in FILES:
-            return None
-        frame.f_trace_opcodes, frame.f_trace_lines = True, False
-        name = frame.f_code.co_name.rpartition("ǁ")[2].partition("__mutmut")[0]  # of a mutant, too
-        if name not in self._spares:
-            self._come_to(frame, "begin")
-        return self._look
-
-    def _look(self, frame: FrameType, event: str, arg: object) -> TraceFunction | None:
-        if event == "opcode":
-            operation = operations(frame.f_code)[frame.f_lasti]
-            was_called, self._called = self._called is frame, None
-            if operation.startswith("CALL"):
-                self._called = frame
-            if was_called or operation == "JUMP_BACKWARD":
-                self._come_to(frame, operation)
-        return self._look
-
-    def _come_to(self, frame: FrameType, what: str) -> None:
-        self._left -= 1
-        if not self._left:
-            self.place = frame.f_code.co_name, frame.f_lineno, what
-            sys.settrace(None)
-            raise Interrupt
 
 
 def write(
@@ -187,7 +128,7 @@ def try_all_places(victim: str, others: str, *, in_blocks: bool, **options: bool
     """Interrupt the victim at every place, one after the other."""
     number = 1
     while True:
-        interrupter = Interrupter(number, OPEN if in_blocks else ())
+        interrupter = Interrupter(number, FILES, OPEN if in_blocks else ())
         meet(interrupter, victim, others, in_blocks=in_blocks, **options)
         if interrupter.place is None:
             break

@@ -15,7 +15,6 @@ import threading
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from functools import partial
-from io import FileIO
 from pathlib import Path
 
 import pytest
@@ -171,7 +170,7 @@ def test_no_fork_comes_between_a_sign_of_life_and_its_store(
     create = _file_lock.create
     made: list[str] = []
 
-    def create_held(path: str, like: os.stat_result) -> FileIO:
+    def create_held(path: str, like: os.stat_result) -> _file_lock.LockFile:
         assert store._opening.locked()
         made.append(path)
         return create(path, like)
@@ -368,7 +367,7 @@ def test_a_file_that_is_cleaned_up_before_it_is_locked_is_made_again(
     real_acquire = _file_lock.acquire
     cleaners: list[Callable[[Path], object]] = [Path.unlink, lambda file: file.rename(path)]
 
-    def acquire(file: int | FileIO, *, waits: bool = True) -> None:
+    def acquire(file: int | _file_lock.LockFile, *, waits: bool = True) -> None:
         if cleaners:
             cleaners.pop()(lock)
             lock.touch() if cleaners else None
@@ -423,7 +422,7 @@ def test_a_lock_is_waited_for(path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     flock = fcntl.flock
     asked: list[int] = []
 
-    def ask(file: FileIO, how: int) -> None:
+    def ask(file: _file_lock.LockFile, how: int) -> None:
         asked.append(how)
         held.close()  # in the nick of time
         flock(file, how)

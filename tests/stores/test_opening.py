@@ -863,6 +863,47 @@ def test_a_file_of_the_first_version_goes_on(path: Path, first_version: dict[str
     check_rows(path)
 
 
+@pytest.mark.usefixtures("first_version")
+@pytest.mark.parametrize(
+    "statement", ["DROP INDEX by_revision", "ALTER TABLE tasks RENAME COLUMN revision TO number"]
+)
+def test_a_file_of_the_first_version_that_lacks_a_part_is_refused(
+    path: Path, statement: str
+) -> None:
+    """It is not brought forward."""
+    edit(path, statement)
+    with pytest.raises(StoreCorruptError, match="is damaged"):
+        SQLiteStore(path).open("me", 1000)
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("PRAGMA user_version").fetchone() == (1,)
+
+
+def test_what_others_keep_in_the_file_is_left_alone(store: SQLiteStore, path: Path) -> None:
+    """Also what takes a module of SQLite that this process does not have."""
+    submit(store, "music")
+    store.close()
+    edit(path, "CREATE TABLE notes (text)")
+    edit(path, "CREATE INDEX notes_by_text ON tasks (library_id)")
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("PRAGMA writable_schema = ON")
+        text = "CREATE VIRTUAL TABLE places USING unknown_module(x)"
+        connection.execute(
+            "INSERT INTO sqlite_master VALUES ('table', 'places', 'places', 0, ?)", (text,)
+        )
+    another = SQLiteStore(path)
+    another.open("you", 1000)
+    assert waiting(another) == ["music"]
+    another.close()
+
+
+def test_a_pipe_that_is_called_as_an_owner_file_is_none(path: Path) -> None:
+    """Nobody waits for somebody who writes to it."""
+    os.mkfifo(f"{path}-owner-me")
+    store = SQLiteStore(path)
+    Call(partial(store.open, "you", 1000)).result()
+    store.close()
+
+
 def test_a_file_of_the_first_version_is_shared(
     path: Path, open_store: OpenStore, first_version: dict[str, Any]
 ) -> None:
@@ -886,7 +927,7 @@ def test_a_migration_that_fails_changes_nothing(
     with monkeypatch.context() as patch:
         migrations = (*_sqlite_schema.MIGRATIONS, (*NEXT_VERSION, "nonsense"))
         patch.setattr(_sqlite_schema, "MIGRATIONS", migrations)
-        with pytest.raises(StoreError, match="SQLite refused"):
+        with pytest.raises(StoreCorruptError, match=r"is damaged \(near "):
             SQLiteStore(path).open("me", 1000)
     older = SQLiteStore(path)
     older.open("me", 1000)

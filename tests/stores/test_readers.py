@@ -12,7 +12,7 @@ from scanqueue.errors import StoreError
 from scanqueue.stores._readers import Readers, Reading
 from scanqueue.stores._sqlite_file import DatabaseFile
 from scanqueue.stores._unreadable import Unreadable
-from tests.stores.crowd import Interrupt
+from tests.interrupts import Interrupt
 
 
 class FakeConnection:

@@ -28,7 +28,17 @@ _FLAGS = os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0)
 _MODE = 0o644
 
 
-def acquire(file: int | FileIO, *, waits: bool = True) -> None:
+class LockFile(FileIO):
+    """An open file that is locked. A number might get lost to an interrupt, and its lock stay.
+
+    One that is still open when the interpreter exits is no mistake, as it is with other files.
+    """
+
+    def __del__(self) -> None:
+        self.close()
+
+
+def acquire(file: int | LockFile, *, waits: bool = True) -> None:
     """Lock an open file.
 
     Args:
@@ -41,7 +51,7 @@ def acquire(file: int | FileIO, *, waits: bool = True) -> None:
     fcntl.flock(file, fcntl.LOCK_EX if waits else fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
-def create(path: str, like: os.stat_result | None = None) -> FileIO:
+def create(path: str, like: os.stat_result | None = None) -> LockFile:
     """Make a file, if need be, and lock it.
 
     Args:
@@ -50,13 +60,13 @@ def create(path: str, like: os.stat_result | None = None) -> FileIO:
             says; None: whoever may read. (As SQLite does it, root gives it to that file's owner.)
 
     Returns:
-        It: the lock ends when it is closed, or lost to an interrupt, as a number would not be.
+        It: the lock ends when it is closed.
 
     Raises:
         OSError: The file cannot be made.
     """
     while True:
-        file = FileIO(path, "r+", opener=_open)
+        file = LockFile(path, "r+", opener=_open)
         try:
             acquire(file)
             if is_at(file.fileno(), path):
@@ -83,7 +93,7 @@ def is_free(path: str) -> bool:
         OSError: It cannot be told.
     """
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # no wait for a pipe
     except FileNotFoundError:
         return True
     except PermissionError:  # another user's: it cannot be told, and so is not for sure

@@ -13,10 +13,9 @@ from scanqueue.stores._file_lock import beside, identity
 
 if TYPE_CHECKING:
     from collections.abc import Collection
-    from io import FileIO
 
     from scanqueue.records import OwnerId
-    from scanqueue.stores._file_lock import FileIdentity
+    from scanqueue.stores._file_lock import FileIdentity, LockFile
 
 _INFIX = "-owner-"
 _NAME = re.compile(r"[0-9A-Za-z_.-]{1,100}")
@@ -50,7 +49,7 @@ class Liveness:
         self._file = self._file_of(owner)
         self._lock = _sync.Lock()
         """Protects the fields below; held for moments."""
-        self._held: FileIO | None = None
+        self._held: LockFile | None = None
         self._identity: FileIdentity | None = None
         self._create()
 
@@ -137,7 +136,7 @@ class Liveness:
 
 
 def living(path: str) -> str | None:
-    """Return the file of an owner that is alive, for all that can be told; None: there is none.
+    """Return the file of an owner who is alive, or of whom it cannot be told; None: there is none.
 
     Args:
         path: The database.

@@ -90,13 +90,25 @@ class DatabaseFile:
                 self._refuse_to_replace()
                 create(self.path, first_revision)
             self._refuse_unusable()
+            self._look_inside()
+        except (sqlite3.Error, OSError, UnicodeDecodeError) as error:
+            raise explain(error, self.path) from error
+
+    def _look_inside(self) -> None:
+        try:
             with closing(self._connect("mode=ro&immutable=1")) as connection:
                 self._refuse_foreign(connection)
             self._identity = identity(os.stat(self.path))
             with closing(self.connect()) as connection:
                 upgrade(connection, self.path)
-        except (sqlite3.Error, OSError, UnicodeDecodeError) as error:
-            raise explain(error, self.path) from error
+        except sqlite3.OperationalError as error:
+            if getattr(error, "sqlite_errorcode", None) != sqlite3.SQLITE_ERROR:
+                raise
+            message = (  # that is a mistake in a statement, and there are none
+                f"the queue in {self.path!r} is damaged ({error}); put a backup in its place, or"
+                " delete it to begin a new queue"
+            )
+            raise StoreCorruptError(message) from error
 
     def connect(self, *, read_only: bool = False) -> sqlite3.Connection:
         """Return a connection to the database, which must exist.
@@ -162,29 +174,11 @@ class DatabaseFile:
             raise StoreError(message)
 
     def log_identity(self) -> FileIdentity | None:
-        """Return what tells SQLite's log from all others; None: there is none."""
+        """Return what tells SQLite's log from all others; None: there is none, or none is seen."""
         try:
             return identity(os.stat(f"{self.path}-wal"))
-        except FileNotFoundError:
+        except OSError:
             return None
-
-    def refuse_other_log(self, log: FileIdentity | None) -> None:
-        """Raise if SQLite's log is not the one that a connection writes to.
-
-        Args:
-            log: What was there when the connection began its first transaction.
-
-        Raises:
-            StoreError: It was deleted, moved or replaced: what is written to it now is lost if the
-                processes that have it open are killed.
-        """
-        if self.log_identity() != log:
-            message = (
-                f"a part of the queue in {self.path!r}, its log {self.path + '-wal'!r}, was deleted"
-                " or replaced while it was in use; end all processes that use the queue: the last"
-                " one saves what the log held"
-            )
-            raise StoreError(message)
 
     def _refuse_to_replace(self) -> None:
         """Raise if somebody who is alive uses the file that is gone, after a wait for that to end.
@@ -196,9 +190,9 @@ class DatabaseFile:
             _patiently(self._await_the_last)
         except BlockingIOError as error:
             message = (
-                f"the queue in {self.path!r} is gone while a process uses it that is alive (it"
-                f" holds {error.filename!r} locked); put the file back, or end that process to"
-                " begin a new queue"
+                f"the queue in {self.path!r} is gone while a service uses it that is alive, as"
+                f" {error.filename!r} says, which is locked, or cannot be read; put the file back,"
+                " or shut that service down, or end its process, to begin a new queue"
             )
             raise StoreError(message) from error
 

@@ -77,9 +77,12 @@ class Writer:
         self._cursor: sqlite3.Cursor | None = None
         """Of its one connection; all statements are run on this one."""
         self.is_to_look = False
-        """Whether the next transaction is to see that the log is still there."""
+        """Whether the next transaction is to see that all is well with the files."""
         self._log: FileIdentity | None = None
         """What its connection writes to."""
+        self._has_lost_log = False
+        """Whether that was deleted or replaced. For good: another connection would take another
+        log for it, and damage the database."""
         self._synchronous = ""
         self._begun = 0
         """How many transactions its connection has begun."""
@@ -115,12 +118,8 @@ class Writer:
             if not self._begun % _LENGTHEN_EVERY and self._full:
                 self._lengthen_log(cursor)
             _begin(cursor)
-            if self._begun == 1:
-                cursor.execute(_WRITE_NOTHING)
-                self._log = self._file.log_identity()
-            elif self.is_to_look:
-                self._file.refuse_other_log(self._log)  # and again, as long as that raises
-            self.is_to_look = False
+            if self.is_to_look:
+                self._look(cursor)
             (others,) = cursor.execute("PRAGMA data_version").fetchone()
             state, self._saved = self._saved, None
             if state is None or others != self._others:  # somebody else has written since
@@ -144,13 +143,41 @@ class Writer:
     def _open(self) -> sqlite3.Cursor:
         """Open the connection, and keep it, so that `close` finds it even if this fails."""
         self._file.check_identity()  # later, the commit sees to that
-        self._synchronous, self._begun = "", 0
+        if self._has_lost_log:
+            self._refuse_lost_log()
+        self._synchronous, self._begun, self.is_to_look = "", 0, True
         self._cursor = cursor = self._file.connect().cursor()
         cursor.execute(f"PRAGMA busy_timeout = {_PATIENCE}")
         pages = _LOG_PAGES if self._full else _LAZY_LOG_PAGES
         cursor.execute(f"PRAGMA wal_autocheckpoint = {pages}")
         cursor.execute("PRAGMA journal_size_limit = -1")  # where it begins again, it stays as long
         return cursor
+
+    def _look(self, cursor: sqlite3.Cursor) -> None:
+        """See, in a transaction, that it can write, and to the log that others find by its name.
+
+        Raises:
+            StoreError: It cannot. What is written to another log is lost if the process is killed.
+            sqlite3.Error: SQLite refused.
+        """
+        if self._log is None:
+            cursor.execute(_WRITE_NOTHING)
+            self._log = self._file.log_identity()
+        else:
+            self._file.check_identity()  # if that is gone, too, it is what there is to say
+            self._has_lost_log |= self._file.log_identity() != self._log
+            if self._has_lost_log:
+                self._refuse_lost_log()
+        self.is_to_look = False  # else again, as long as that raises
+
+    def _refuse_lost_log(self) -> NoReturn:
+        path = self._file.path
+        message = (
+            f"a part of the queue in {path!r}, its log {path + '-wal'!r}, was deleted or replaced"
+            " while it was in use; end all processes that use the queue: the last one saves what"
+            " the log held"
+        )
+        raise StoreError(message)
 
     def _lengthen_log(self, cursor: sqlite3.Cursor) -> None:
         """Give the log the length that it will have, if there is room for that.
@@ -293,6 +320,9 @@ class Writer:
         cursor, self._cursor = self._cursor, None
         self._saved = None
         if cursor is not None:
+            if self._log is not None:  # now, since the next one cannot tell
+                self._has_lost_log |= self._file.log_identity() != self._log
+                self._log = None
             with suppress(sqlite3.Error):
                 cursor.close()  # the file stays open as long as a cursor has a statement
             cursor.connection.close()
