@@ -571,27 +571,32 @@ def test_an_interrupt_of_a_reader_that_publishes_loses_no_later_report(
     scan.release()
 
 
-@pytest.mark.parametrize("has_begun", [False, True])
+@pytest.mark.parametrize("runs", ["never", "before", "later"])
 def test_a_start_that_ctrl_c_interrupts_can_be_made_again(
-    make: MakeQueue, scanner: FakeScanner, monkeypatch: pytest.MonkeyPatch, has_begun: bool
+    make: MakeQueue, scanner: FakeScanner, monkeypatch: pytest.MonkeyPatch, runs: str
 ) -> None:
     """A worker that did not come then comes now, and one that did is not doubled."""
-    interrupts = [KeyboardInterrupt()]
+    hit: list[threading.Thread] = []
+    queue = make(scanner)
 
     class Interrupted(threading.Thread):
         def start(self) -> None:
-            is_interrupted = self.name.startswith("scanqueue-worker") and interrupts
-            if has_begun or not is_interrupted:
+            is_hit = self.name.startswith("scanqueue-worker") and not hit
+            if runs == "before" or not is_hit:
                 super().start()
-            if is_interrupted:
-                raise interrupts.pop()
+            if is_hit:
+                hit.append(self)
+                await_that(lambda: runs != "before" or queue._core.hub.idle == 1)
+                raise KeyboardInterrupt
 
     monkeypatch.setattr("scanqueue._sync.Thread", Interrupted)
-    queue = make(scanner)
     with pytest.raises(KeyboardInterrupt):
         queue.start()
-    assert not queue.is_started
-    assert queue.stats().workers <= has_begun  # one that had not come far goes again
+    assert (queue.is_started, queue.stats().workers) == (False, int(runs == "before"))
+    if runs == "later":
+        threading.Thread.start(hit[0])
+        hit[0].join(PATIENCE)
+        assert not hit[0].is_alive()
     queue.start()
     assert queue.stats().workers == 1
     assert queue.wait(queue.submit_task("music")).status is TaskStatus.COMPLETED
@@ -614,16 +619,21 @@ def test_a_start_that_ctrl_c_interrupts_before_the_first_worker_can_be_made_agai
     assert queue.wait(queue.submit_task("music")).status is TaskStatus.COMPLETED
 
 
-@pytest.mark.parametrize("has_begun", [False, True])
+@pytest.mark.parametrize("comes", ["to be made", "to be started", "to run"])
 def test_a_keeper_that_ctrl_c_hits_is_made_again(
-    make: MakeQueue, monkeypatch: pytest.MonkeyPatch, has_begun: bool
+    make: MakeQueue, monkeypatch: pytest.MonkeyPatch, comes: str
 ) -> None:
     """When it is needed the next time; one that runs already makes room for it."""
     begun: list[threading.Thread] = []
 
     class Interrupted(threading.Thread):
+        def __init__(self, *, target: Callable[[], object], name: str, daemon: bool) -> None:
+            if comes == "to be made":
+                raise KeyboardInterrupt
+            super().__init__(target=target, name=name, daemon=daemon)
+
         def start(self) -> None:
-            if has_begun:
+            if comes == "to run":
                 super().start()
                 begun.append(self)
             raise KeyboardInterrupt
