@@ -90,26 +90,17 @@ def check_heard(point: Point, traced: Traced, *, must_hear: bool) -> str:
         assert hit, f"an error from nowhere: {line}"
         is_opened = point.call == "openat" and line["kind"] == READ_ONLY
         assert is_opened or line["kind"] in ERRORS[point.fault], line
-    loses = [line for line in hit if is_needed(line, traced.trace)]
+    loses = [line for line in hit if is_needed(line)]
     if loses and must_hear:
         assert told, f"nobody heard of {loses}"
-        if point.fault == "ENOSPC" and point.call == "pwrite64":  # of a flush SQLite does not say
+        if point.fault == "ENOSPC":
             assert any(line["kind"] == "StoreFullError" for line in told), told
     return "heard" if told else "harmless" if hit else "not reached"
 
 
-def is_needed(line: str, trace: list[str]) -> bool:
-    """Return whether a call is a part of a commit: it writes the log, or flushes what it wrote.
-
-    Args:
-        line: The call.
-        trace: All calls. A flush of the log behind another flush is that of a checkpoint.
-    """
-    if "queue.db-wal>" not in line:
-        return False
-    thread = line.partition(" ")[0]
-    before = [one for one in trace[: trace.index(line)] if one.startswith(f"{thread} ")]
-    return "pwrite64" in line or ("fdatasync" in line and is_needed(before[-1], before))
+def is_needed(line: str) -> bool:
+    """Return whether a call writes the log of the database: a commit, or a part of it."""
+    return "pwrite64" in line and "queue.db-wal>" in line
 
 
 def chosen(fault: str, counts: dict[str, int]) -> list[Point]:
