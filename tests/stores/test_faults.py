@@ -135,6 +135,21 @@ def test_a_log_that_is_deleted_under_way_is_missed(
     assert waiting(open_store("you")) == ["music"]
 
 
+def test_a_log_that_is_put_back_is_gone_on_with(
+    store: SQLiteStore, path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing came in between, since nothing was taken."""
+    monkeypatch.setattr(sqlite, "_LOOK_INTERVAL", 0.0)
+    submit(store, "music")
+    log = path.with_name(f"{path.name}-wal")
+    log.rename(tmp_path / "log")
+    with pytest.raises(StoreError, match="was deleted or replaced"):
+        submit(store, "films")
+    (tmp_path / "log").rename(log)
+    submit(store, "films")
+    assert waiting(store) == ["music", "films"]
+
+
 def fork(store: SQLiteStore) -> None:
     """Fork."""
     store.before_fork()
@@ -184,13 +199,22 @@ def test_a_log_that_was_lost_is_missed_by_later_connections(
 @pytest.mark.parametrize(
     ("error", "kind", "match"),
     [
-        (PermissionError(errno.EACCES, "Permission denied"), StoreReadOnlyError, "only be read"),
-        (NotADirectoryError(errno.ENOTDIR, "Not a directory"), StoreError, "is gone while it is"),
+        (
+            PermissionError(errno.EACCES, "Permission denied"),
+            StoreReadOnlyError,
+            r"the queue in {} failed: it can only be read; .* \(Permission denied\)$",
+        ),
+        (
+            NotADirectoryError(errno.ENOTDIR, "Not a directory"),
+            StoreError,
+            "the queue in {} is gone while it is",
+        ),
     ],
 )
 def test_a_folder_that_cannot_be_looked_into_is_a_typed_error(
     store: SQLiteStore,
     monkeypatch: pytest.MonkeyPatch,
+    *,
     error: OSError,
     kind: type[StoreError],
     match: str,
@@ -199,13 +223,18 @@ def test_a_folder_that_cannot_be_looked_into_is_a_typed_error(
     monkeypatch.setattr(sqlite, "_LOOK_INTERVAL", 0.0)
     submit(store, "music")
 
-    def fail(path: object, **_: object) -> os.stat_result:
-        raise error
+    real_stat = os.stat
+
+    def fail(path: str, **options: bool) -> os.stat_result:
+        if str(path).startswith(store.path):
+            raise error
+        return real_stat(path, **options)
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "stat", fail)
         for call in (lambda: submit(store, "films"), lambda: waiting(store)):
-            with pytest.raises(StoreError, match=match) as caught:
+            text = match.format(re.escape(repr(store.path)))
+            with pytest.raises(StoreError, match=f"^{text}") as caught:
                 call()
             assert type(caught.value) is kind
     submit(store, "films")
@@ -672,11 +701,14 @@ def test_why_a_file_cannot_be_used_is_found_out(
     ):
         access = found(access=lambda n, m, d=str(denied), k=kind: not (n == d and m & k))
         assert access[0] is StoreReadOnlyError
-    block, free, flags = 1, 4, 8
+    block, free, files, free_files, flags = 1, 4, 5, 7, 8
     for values, kind_of_error in (
         ({block: 4096, free: 0}, StoreFullError),
         ({block: 4096, free: 15}, StoreFullError),
         ({block: 4096, free: 16}, StoreError),  # 64 KiB will do
+        ({files: 100, free_files: 7}, StoreFullError),
+        ({files: 100, free_files: 8}, StoreError),
+        ({files: 0, free_files: 0}, StoreError),  # it has no such limit
         ({flags: os.ST_RDONLY}, StoreReadOnlyError),
     ):
         fields = list(os.statvfs(path))

@@ -14,6 +14,7 @@ import pytest
 
 from scanqueue import ScanQueueService, SQLiteStore, TaskPriority
 from scanqueue.models import SubmitOutcome
+from scanqueue.stores import sqlite
 from tests.stores.tools import writing_connection
 
 
@@ -134,6 +135,7 @@ def test_where_nobody_knows_how_long_it_is_the_log_grows_as_it_must(
         return real_stat(path)
 
     monkeypatch.setattr(os, "stat", stat)
+    monkeypatch.setattr(sqlite, "_LOOK_INTERVAL", 0.0)
     assert sizes_of_log(queue, store, 40)[-1] < 400_000
 
 

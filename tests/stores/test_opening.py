@@ -927,7 +927,11 @@ def test_a_migration_that_fails_changes_nothing(
     with monkeypatch.context() as patch:
         migrations = (*_sqlite_schema.MIGRATIONS, (*NEXT_VERSION, "nonsense"))
         patch.setattr(_sqlite_schema, "MIGRATIONS", migrations)
-        with pytest.raises(StoreCorruptError, match=r"is damaged \(near "):
+        text = (
+            f'the queue in {str(path)!r} is damaged (near "nonsense": syntax error); put a backup'
+            " in its place, or delete it to begin a new queue"
+        )
+        with pytest.raises(StoreCorruptError, match=f"^{re.escape(text)}$"):
             SQLiteStore(path).open("me", 1000)
     older = SQLiteStore(path)
     older.open("me", 1000)

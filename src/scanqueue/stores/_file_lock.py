@@ -66,7 +66,7 @@ def create(path: str, like: os.stat_result | None = None) -> LockFile:
         OSError: The file cannot be made.
     """
     while True:
-        file = LockFile(path, "r+", opener=_open)
+        file = LockFile(path, opener=_open)
         try:
             acquire(file)
             if is_at(file.fileno(), path):
@@ -93,7 +93,7 @@ def is_free(path: str) -> bool:
         OSError: It cannot be told.
     """
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # no wait for a pipe
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # no wait for a pipe
     except FileNotFoundError:
         return True
     except PermissionError:  # another user's: it cannot be told, and so is not for sure

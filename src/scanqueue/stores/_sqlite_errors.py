@@ -72,20 +72,17 @@ def explain(error: sqlite3.Error | OSError | UnicodeDecodeError, path: str) -> S
             message of SQLite that quotes what was damaged.
         path: The file of the store.
     """
-    kind: type[StoreError]
-    if isinstance(error, UnicodeDecodeError):
-        kind, advice = _CORRUPT
-        said: str | None = str(error)
-    elif isinstance(error, OSError):
+    if isinstance(error, OSError):
         kind, advice = _BY_ERRNO.get(error.errno or 0, (StoreError, "the system refused"))
         said = error.strerror  # not the whole: it names files that nobody knows
     else:
-        kind, advice = _of_sqlite(error, path)
+        is_text = isinstance(error, UnicodeDecodeError)
+        kind, advice = _CORRUPT if is_text else _of_sqlite(error, path)
         said = str(error)
     return kind(f"the queue in {path!r} failed: {advice} ({said})")
 
 
-def _of_sqlite(error: sqlite3.Error, path: str) -> tuple[type[StoreError], str]:
+def _of_sqlite(error: Exception, path: str) -> tuple[type[StoreError], str]:
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF  # without its variant
     if code in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN):
         return _of_file_system(path)

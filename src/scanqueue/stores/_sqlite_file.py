@@ -174,11 +174,19 @@ class DatabaseFile:
             raise StoreError(message)
 
     def log_identity(self) -> FileIdentity | None:
-        """Return what tells SQLite's log from all others; None: there is none, or none is seen."""
-        try:
+        """Return what tells SQLite's log from all others; None: it cannot be told."""
+        with suppress(OSError):
             return identity(os.stat(f"{self.path}-wal"))
+        return None
+
+    def has_log(self, log: FileIdentity) -> bool:
+        """Return whether SQLite's log is still that one, for all that can be told."""
+        try:
+            return identity(os.stat(f"{self.path}-wal")) == log
+        except FileNotFoundError:
+            return False
         except OSError:
-            return None
+            return True
 
     def _refuse_to_replace(self) -> None:
         """Raise if somebody who is alive uses the file that is gone, after a wait for that to end.

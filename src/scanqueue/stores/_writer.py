@@ -76,13 +76,13 @@ class Writer:
         though somebody may have seen its revision; another change must not have the same."""
         self._cursor: sqlite3.Cursor | None = None
         """Of its one connection; all statements are run on this one."""
-        self.is_to_look = False
+        self.is_to_look = True
         """Whether the next transaction is to see that all is well with the files."""
         self._log: FileIdentity | None = None
         """What its connection writes to."""
         self._has_lost_log = False
-        """Whether that was deleted or replaced. For good: another connection would take another
-        log for it, and damage the database."""
+        """Whether that was gone when the connection was closed. For good: the next one would take
+        another log for it, and damage the database."""
         self._synchronous = ""
         self._begun = 0
         """How many transactions its connection has begun."""
@@ -165,8 +165,7 @@ class Writer:
             self._log = self._file.log_identity()
         else:
             self._file.check_identity()  # if that is gone, too, it is what there is to say
-            self._has_lost_log |= self._file.log_identity() != self._log
-            if self._has_lost_log:
+            if not self._file.has_log(self._log):
                 self._refuse_lost_log()
         self.is_to_look = False  # else again, as long as that raises
 
@@ -321,7 +320,7 @@ class Writer:
         self._saved = None
         if cursor is not None:
             if self._log is not None:  # now, since the next one cannot tell
-                self._has_lost_log |= self._file.log_identity() != self._log
+                self._has_lost_log |= not self._file.has_log(self._log)
                 self._log = None
             with suppress(sqlite3.Error):
                 cursor.close()  # the file stays open as long as a cursor has a statement
