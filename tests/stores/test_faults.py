@@ -135,6 +135,27 @@ def test_a_log_that_is_deleted_under_way_is_missed(
     assert waiting(open_store("you")) == ["music"]
 
 
+def test_a_log_that_cannot_be_looked_at_is_not_missed(
+    store: SQLiteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody knows that it is gone."""
+    monkeypatch.setattr(sqlite, "_LOOK_INTERVAL", 0.0)
+    submit(store, "music")
+    real_stat = os.stat
+
+    def fail(path: str, **options: bool) -> os.stat_result:
+        if str(path).endswith("-wal"):
+            raise OSError(errno.EIO, "Input/output error")
+        return real_stat(path, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "stat", fail)
+        submit(store, "films")
+        fork(store)
+    submit(store, "books")
+    assert waiting(store) == ["music", "films", "books"]
+
+
 def test_a_log_that_is_put_back_is_gone_on_with(
     store: SQLiteStore, path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -320,7 +320,7 @@ class Writer:
         self._saved = None
         if cursor is not None:
             if self._log is not None:  # now, since the next one cannot tell
-                self._has_lost_log |= not self._file.has_log(self._log)
+                self._has_lost_log = not self._file.has_log(self._log)
                 self._log = None
             with suppress(sqlite3.Error):
                 cursor.close()  # the file stays open as long as a cursor has a statement
