@@ -740,6 +740,7 @@ def test_what_a_queue_does_to_a_file_are_functions(
 
 @pytest.mark.own_store("a file")
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # left to be freed
+@pytest.mark.logs_errors  # of a scan that was hit
 @needs_timers
 def test_after_ctrl_c_a_queue_in_a_file_goes_on(make: MakeQueue, tmp_path: Path) -> None:
     """Whenever it comes, what a transaction did was committed or taken back, and it is over."""

@@ -25,6 +25,7 @@ from scanqueue.records import TaskRecord
 from scanqueue.stores import _sqlite_file, _writer, sqlite
 from scanqueue.stores._sqlite_errors import explain
 from scanqueue.stores.sqlite import SQLiteStore
+from tests.interrupts import Interrupt
 from tests.stores.crowd import noted_limits
 from tests.stores.test_opening import mounted
 from tests.stores.tools import PATIENCE, Call, OpenStore, put, submit, waiting, writing_connection
@@ -135,6 +136,50 @@ def test_a_log_that_is_deleted_under_way_is_missed(
     assert waiting(open_store("you")) == ["music"]
 
 
+def test_a_log_that_is_lost_while_nobody_here_writes_is_missed(
+    store: SQLiteStore, open_store: OpenStore, path: Path
+) -> None:
+    """Another process has it open: what is at its name is not what that writes to."""
+    other = open_store("you")
+    submit(other, "music")
+    assert waiting(other) == ["music"]
+    with closing(sqlite3.connect(path)) as tool:
+        tool.execute("PRAGMA wal_checkpoint")
+        fork(store)
+        path.with_name(f"{path.name}-wal").unlink()
+        late = SQLiteStore(path)
+        for call in (
+            lambda: submit(store, "films"),
+            lambda: waiting(store),
+            lambda: late.open("they", 1000),
+        ):
+            with pytest.raises(StoreError, match="was deleted or replaced while it was in use"):
+                call()
+    store.close()
+    other.close()
+    assert waiting(open_store("we")) == ["music"]
+
+
+def test_an_interrupt_while_the_log_is_looked_for_closes_the_connection(
+    store: SQLiteStore, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next one does not take the log of the last one for its own."""
+    submit(store, "music")
+    connection = writing_connection(store)
+
+    def hit(self: object, log: object) -> bool:
+        raise Interrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(_sqlite_file.DatabaseFile, "has_log", hit)
+        with pytest.raises(Interrupt):
+            store._writer.close()
+    with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+        connection.execute("SELECT 1")
+    submit(store, "films")
+    assert waiting(store) == ["music", "films"]
+
+
 def test_a_log_that_cannot_be_looked_at_is_not_missed(
     store: SQLiteStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -152,8 +197,9 @@ def test_a_log_that_cannot_be_looked_at_is_not_missed(
         patch.setattr(os, "stat", fail)
         submit(store, "films")
         fork(store)
-    submit(store, "books")
-    assert waiting(store) == ["music", "films", "books"]
+        submit(store, "books")
+    submit(store, "photos")
+    assert waiting(store) == ["music", "films", "books", "photos"]
 
 
 def test_a_log_that_is_put_back_is_gone_on_with(

@@ -9,7 +9,7 @@ import sqlite3
 import stat
 from contextlib import closing, suppress
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, NoReturn, TypeVar
 from urllib.parse import quote
 from uuid import uuid4
 
@@ -68,6 +68,7 @@ class DatabaseFile:
     def __init__(self, path: str) -> None:
         self.path = path
         self._identity: FileIdentity | None = None
+        self._is_open = False
 
     def resolve(self) -> None:
         """Follow the links of the path: all names of a file lead to the same locks beside it."""
@@ -101,6 +102,7 @@ class DatabaseFile:
             self._identity = identity(os.stat(self.path))
             with closing(self.connect()) as connection:
                 upgrade(connection, self.path)
+            self._is_open = True  # what processes left that were killed is put in order
         except sqlite3.OperationalError as error:
             if getattr(error, "sqlite_errorcode", None) != sqlite3.SQLITE_ERROR:
                 raise
@@ -114,8 +116,11 @@ class DatabaseFile:
         """Return a connection to the database, which must exist.
 
         Raises:
+            StoreError: Its log is gone, and somebody has that open.
             sqlite3.Error: SQLite refused.
         """
+        if self.lacks_log() and (self._is_open or living(self.path) is not None):
+            self.refuse_lost_log()
         connection = self._connect("mode=rw")
         try:
             if read_only:
@@ -187,6 +192,27 @@ class DatabaseFile:
             return False
         except OSError:
             return True
+
+    def refuse_lost_log(self) -> NoReturn:
+        """Raise, since somebody has the log open that is gone."""
+        message = (
+            f"a part of the queue in {self.path!r}, its log {self.path + '-wal'!r}, was deleted or"
+            " replaced while it was in use; end all processes that use the queue: the last one"
+            " saves what the log held"
+        )
+        raise StoreError(message)
+
+    def lacks_log(self) -> bool:
+        """Return whether the log is gone that somebody has open, or had when all were killed.
+
+        SQLite makes it before its `-shm`, and removes it after that: where one is, so is the other.
+        A new connection would make another log, and take the `-shm` for that of it.
+        """
+        with suppress(OSError):
+            memory = identity(os.stat(f"{self.path}-shm"))
+            lacks_log = not os.path.exists(f"{self.path}-wal")
+            return lacks_log and identity(os.stat(f"{self.path}-shm")) == memory  # all the while
+        return False
 
     def _refuse_to_replace(self) -> None:
         """Raise if somebody who is alive uses the file that is gone, after a wait for that to end.

@@ -144,7 +144,7 @@ class Writer:
         """Open the connection, and keep it, so that `close` finds it even if this fails."""
         self._file.check_identity()  # later, the commit sees to that
         if self._has_lost_log:
-            self._refuse_lost_log()
+            self._file.refuse_lost_log()
         self._synchronous, self._begun, self.is_to_look = "", 0, True
         self._cursor = cursor = self._file.connect().cursor()
         cursor.execute(f"PRAGMA busy_timeout = {_PATIENCE}")
@@ -166,17 +166,8 @@ class Writer:
         else:
             self._file.check_identity()  # if that is gone, too, it is what there is to say
             if not self._file.has_log(self._log):
-                self._refuse_lost_log()
+                self._file.refuse_lost_log()
         self.is_to_look = False  # else again, as long as that raises
-
-    def _refuse_lost_log(self) -> NoReturn:
-        path = self._file.path
-        message = (
-            f"a part of the queue in {path!r}, its log {path + '-wal'!r}, was deleted or replaced"
-            " while it was in use; end all processes that use the queue: the last one saves what"
-            " the log held"
-        )
-        raise StoreError(message)
 
     def _lengthen_log(self, cursor: sqlite3.Cursor) -> None:
         """Give the log the length that it will have, if there is room for that.
@@ -317,14 +308,16 @@ class Writer:
     def close(self) -> None:
         """Close the connection; the next `begin` opens another one."""
         cursor, self._cursor = self._cursor, None
+        log, self._log = self._log, None
         self._saved = None
         if cursor is not None:
-            if self._log is not None:  # now, since the next one cannot tell
-                self._has_lost_log = not self._file.has_log(self._log)
-                self._log = None
-            with suppress(sqlite3.Error):
-                cursor.close()  # the file stays open as long as a cursor has a statement
-            cursor.connection.close()
+            try:
+                if log is not None:  # now, since the next one cannot tell
+                    self._has_lost_log = not self._file.has_log(log)
+                with suppress(sqlite3.Error):
+                    cursor.close()  # the file stays open as long as a cursor has a statement
+            finally:
+                cursor.connection.close()
 
     def forget(self) -> sqlite3.Cursor | None:  # pragma: no cover - in forked children only
         """Let go of the connection without closing it, and return what keeps it open."""
