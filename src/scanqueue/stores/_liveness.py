@@ -135,17 +135,18 @@ class Liveness:
             held.close()
 
 
-def living(path: str) -> str | None:
+def living(path: str, *, but: OwnerId | None = None) -> str | None:
     """Return the file of an owner who is alive, or of whom it cannot be told; None: there is none.
 
     Args:
         path: The database.
+        but: Who is not asked about.
 
     Raises:
         OSError: It cannot be told.
     """
     for owner in beside(path, _INFIX):
         file = path + _INFIX + owner
-        if not _file_lock.is_free(file):
+        if owner != but and not _file_lock.is_free(file):
             return file
     return None

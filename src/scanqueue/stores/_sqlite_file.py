@@ -30,6 +30,7 @@ from scanqueue.stores._sqlite_schema import APPLICATION_ID, refuse_newer, upgrad
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from scanqueue.records import OwnerId
     from scanqueue.stores._file_lock import FileIdentity
 
 T = TypeVar("T")
@@ -68,7 +69,8 @@ class DatabaseFile:
     def __init__(self, path: str) -> None:
         self.path = path
         self._identity: FileIdentity | None = None
-        self._is_open = False
+        self.owner: OwnerId | None = None
+        """Who uses it here."""
 
     def resolve(self) -> None:
         """Follow the links of the path: all names of a file lead to the same locks beside it."""
@@ -102,7 +104,6 @@ class DatabaseFile:
             self._identity = identity(os.stat(self.path))
             with closing(self.connect()) as connection:
                 upgrade(connection, self.path)
-            self._is_open = True  # what processes left that were killed is put in order
         except sqlite3.OperationalError as error:
             if getattr(error, "sqlite_errorcode", None) != sqlite3.SQLITE_ERROR:
                 raise
@@ -119,7 +120,7 @@ class DatabaseFile:
             StoreError: Its log is gone, and somebody has that open.
             sqlite3.Error: SQLite refused.
         """
-        if self.lacks_log() and (self._is_open or living(self.path) is not None):
+        if self.lacks_log() and living(self.path, but=self.owner) is not None:
             self.refuse_lost_log()
         connection = self._connect("mode=rw")
         try:
@@ -203,10 +204,11 @@ class DatabaseFile:
         raise StoreError(message)
 
     def lacks_log(self) -> bool:
-        """Return whether the log is gone that somebody has open, or had when all were killed.
+        """Return whether the log is gone that others who are alive have open.
 
-        SQLite makes it before its `-shm`, and removes it after that: where one is, so is the other.
-        A new connection would make another log, and take the `-shm` for that of it.
+        SQLite makes it before its `-shm`, and removes it after that: where one is, so is the other,
+        unless all were killed. A new connection would make another log, and take the `-shm` for
+        that of it.
         """
         with suppress(OSError):
             memory = identity(os.stat(f"{self.path}-shm"))

@@ -145,6 +145,7 @@ class SQLiteStore:
         with self._opening:
             if self._liveness is not None:  # an interrupt came before the caller heard of it
                 self._liveness.give_up()
+            self._file.owner = owner
             self._file.open(first_revision)
             self._writer.first_revision = first_revision
             try:
