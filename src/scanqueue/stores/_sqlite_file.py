@@ -120,7 +120,7 @@ class DatabaseFile:
             StoreError: Its log is gone, and somebody has that open.
             sqlite3.Error: SQLite refused.
         """
-        if self.lacks_log() and living(self.path, but=self.owner) is not None:
+        if self._lacks_log() and living(self.path, but=self.owner) is not None:
             self.refuse_lost_log()
         connection = self._connect("mode=rw")
         try:
@@ -203,7 +203,7 @@ class DatabaseFile:
         )
         raise StoreError(message)
 
-    def lacks_log(self) -> bool:
+    def _lacks_log(self) -> bool:
         """Return whether the log is gone that others who are alive have open.
 
         SQLite makes it before its `-shm`, and removes it after that: where one is, so is the other,

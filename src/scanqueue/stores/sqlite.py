@@ -206,7 +206,7 @@ class SQLiteStore:
         return Block(self._writers, sync=sync)
 
     def _renew_sign(self) -> None:
-        """Put the sign of life back if somebody has deleted it; looked at now and then."""
+        """Now and then, put a sign of life back that was deleted, and have the next write look."""
         if _clock.monotonic() < self._next_look:
             return
         sign = self._liveness
