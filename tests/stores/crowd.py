@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from itertools import count
 
 import pytest
 
@@ -153,26 +152,24 @@ class Crowd:
         return self.queued(lambda: Block(self.writers, sync=sync).run(write))
 
     def queued(self, work: Callable[[], object]) -> Call:
-        """Make a call that queues up; return when that is so."""
-        before = self.waiting()
+        """Make a call; return when it has queued up, or has ended without that."""
+        before = self._arrivals()
         call = Call(work)
-        for _ in count():
-            if self.waiting() > before:
-                return call
-            assert call.is_alive()
-        raise AssertionError
+        while call.is_alive() and self._arrivals() == before:
+            pass
+        return call
 
-    def waiting(self) -> int:
-        """Return how many queue up."""
+    def _arrivals(self) -> int:
+        """Return how many have queued up, ever: how many do so now goes down as well as up."""
         with self.writers._lock:
-            return sum(map(len, self.writers._waiting.values()))
+            return self.writers._arrivals
 
     def is_free(self) -> bool:
         """Return whether nobody is left inside, and nothing open."""
         return (
             self.writers._holder is None
             and self.writers._group is None
-            and not self.waiting()
+            and not any(self.writers._waiting.values())
             and not self.engine.open
         )
 

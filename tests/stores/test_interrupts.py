@@ -77,10 +77,7 @@ def meet(
     calls = {"0": Call(partial(write, crowd, stay, in_block=in_blocks, anywhere=False))}
     assert inside.wait(PATIENCE)
     for name in others:
-        waiting = crowd.waiting()
-        calls[name] = Call(partial(run, name))
-        while calls[name].is_alive() and crowd.waiting() == waiting:
-            pass
+        calls[name] = crowd.queued(partial(run, name))
     go_on.set()
     for name, call in calls.items():
         place = f"{name}, after an interrupt of {victim} at {interrupter.place}"
