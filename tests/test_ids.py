@@ -1,40 +1,67 @@
-"""Ids of tasks are what `uuid.uuid4` would have made."""
+"""Ids of tasks are UUIDs of version 7, as RFC 9562 has them."""
 
 from __future__ import annotations
 
 import copy
 import pickle
 from collections.abc import Callable
+from time import time_ns
 from uuid import RFC_4122, UUID, SafeUUID, uuid4
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from scanqueue import _ids
 from scanqueue._ids import new_task_id
 
 IDS = [new_task_id() for _ in range(10_000)]  # more than are fetched at a time
 
 
-def test_each_is_another_one() -> None:
-    """Also across the batches of random bytes."""
+def test_each_is_another_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also across the batches of random bytes, and when time stands still."""
     assert len(set(IDS)) == len(IDS)
+    monkeypatch.setattr(_ids, "nanoseconds", lambda: 0)
+    assert len({new_task_id() for _ in IDS}) == len(IDS)
 
 
-def test_each_is_a_random_uuid_by_its_version_and_variant() -> None:
-    """Version 4, variant of RFC 9562 (once RFC 4122)."""
-    assert {task_id.version for task_id in IDS} == {4}
+def test_each_has_the_version_and_the_variant() -> None:
+    """Version 7, variant of RFC 9562 (once RFC 4122)."""
+    assert {task_id.version for task_id in IDS} == {7}
     assert {task_id.variant for task_id in IDS} == {RFC_4122}
     assert {task_id.is_safe for task_id in IDS} == {SafeUUID.unknown, uuid4().is_safe}
 
 
-def test_every_other_bit_is_random() -> None:
+def test_each_begins_with_the_moment() -> None:
+    """Milliseconds since 1970, in 48 bits, as others read them."""
+    before = time_ns() // 1_000_000
+    found = new_task_id().int >> 80
+    assert before <= found <= time_ns() // 1_000_000
+
+
+@given(st.integers(0, 2**48 * 1_000_000 - 1), st.integers(0, 2**48 * 1_000_000 - 1))
+def test_later_ones_are_greater(first: int, second: int) -> None:
+    """By the moment, to the 4096th of a millisecond; its milliseconds are unharmed by the rest."""
+    with pytest.MonkeyPatch.context() as patch:
+        moments = []
+        for moment in (first, second):
+            patch.setattr(_ids, "nanoseconds", lambda moment=moment: moment)
+            moments.append(new_task_id())
+            assert moments[-1].int >> 80 == moment // 1_000_000
+            assert (moments[-1].int >> 64) & 0xFFF == moment % 1_000_000 * 4096 // 1_000_000
+    one, other = (moment * 4096 // 1_000_000 for moment in (first, second))
+    assert one == other or (moments[0] < moments[1]) == (one < other)
+
+
+def test_every_bit_after_the_moment_is_random() -> None:
     """Each is set in some and not in others."""
     ones, zeros = 0, 0
     for task_id in IDS:
         ones |= task_id.int
         zeros |= ~task_id.int
-    fixed = (0xF << 76) | (0x3 << 62)
-    assert ones | fixed == (1 << 128) - 1
-    assert zeros & ((1 << 128) - 1) | fixed == (1 << 128) - 1
+    random = (1 << 62) - 1
+    assert ones & random == random
+    assert zeros & random == random
 
 
 def pickled(task_id: UUID) -> object:

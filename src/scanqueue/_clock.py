@@ -7,7 +7,10 @@ from datetime import UTC, datetime
 
 from scanqueue._sync import Condition
 
-__all__ = ["SystemClock"]
+__all__ = ["SystemClock", "nanoseconds"]
+
+nanoseconds = time.time_ns
+"""Return the moment of the system, in nanoseconds since 1970."""
 
 _LONGEST_WAIT = 86_400.0
 """A wait in seconds that every platform takes; longer ones wake up and wait on."""

@@ -1,4 +1,9 @@
-"""Ids of tasks: random UUIDs (version 4, RFC 9562), made cheaply."""
+"""Ids of tasks: UUIDs that begin with the moment (version 7, RFC 9562), made cheaply.
+
+Those of tasks that are submitted together are neighbours in an index of a database, and come to its
+end; random ones are all over it, so that each submission would write a page of its own, and read it
+first where the queue is long. After the moment they are random.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +13,15 @@ from struct import iter_unpack
 from uuid import UUID, SafeUUID
 
 from scanqueue import _forks
+from scanqueue._clock import nanoseconds
 
 _POOL_SIZE = 4096
 """Fetching them lets other threads run, which at full speed must not happen all the time."""
-_RANDOM_BITS = ~((0xF << 76) | (0x3 << 62))
-_VERSION_AND_VARIANT = (0x4 << 76) | (0x2 << 62)
+_RANDOM_BITS = (1 << 62) - 1
+_VERSION_AND_VARIANT = (0x7 << 76) | (0x2 << 62)
+_FRACTION_BITS = 12
+"""What an id tells of the moment below a millisecond: method 3 of section 6.2 of the RFC."""
+_FRACTION = (1 << _FRACTION_BITS) - 1
 
 # `UUID(int=...)` first looks for the other five ways to say it; filling the fields takes half.
 _new = object.__new__
@@ -29,31 +38,35 @@ def to_uuid(number: int) -> UUID:
 
 
 class _Pool:
-    """Random bytes of the operating system, fetched for many ids at a time.
+    """Random numbers of the operating system, fetched for many ids at a time.
 
-    Thread-safety: any thread; a `deque` hands each chunk to one of them.
+    Thread-safety: any thread; a `deque` hands each number to one of them.
     """
 
     def __init__(self) -> None:
-        self._chunks: deque[bytes] = deque()
+        self._numbers: deque[int] = deque()
 
     def new_id(self) -> UUID:
-        """Return a random UUID."""
+        """Return a UUID above those of earlier moments, 0.24 microseconds long."""
         try:
-            chunk = self._chunks.pop()
+            number = self._numbers.pop()
         except IndexError:
-            random = os.urandom(16 * _POOL_SIZE)
-            *chunks, chunk = (chunk for (chunk,) in iter_unpack("16s", random))
-            self._chunks.extend(chunks)
-        return to_uuid(int.from_bytes(chunk) & _RANDOM_BITS | _VERSION_AND_VARIANT)
+            *numbers, number = (
+                number for (number,) in iter_unpack("Q", os.urandom(8 * _POOL_SIZE))
+            )
+            self._numbers.extend(numbers)
+        moment = (nanoseconds() << _FRACTION_BITS) // 1_000_000
+        # Four bits for the version are between the milliseconds and the fraction.
+        moment = (moment & ~_FRACTION) << 4 | moment & _FRACTION
+        return to_uuid(moment << 64 | _VERSION_AND_VARIANT | number & _RANDOM_BITS)
 
     def after_fork(self) -> None:  # pragma: no cover - runs in forked children only
         """Forget what is left: a child would make the ids that its parent makes."""
-        self._chunks.clear()
+        self._numbers.clear()
 
 
 _pool = _Pool()
 _forks.register(_pool)
 
 new_task_id = _pool.new_id
-"""Return a random id; a system call for each would cost as much as the rest of a submission."""
+"""Return a new id; random bytes for each alone would cost as much as the rest of a submission."""

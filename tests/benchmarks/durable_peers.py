@@ -12,7 +12,6 @@ from pathlib import Path
 from queue import SimpleQueue
 from time import time_ns
 from typing import Any, Literal, TypeAlias
-from uuid import uuid4
 
 from apscheduler.events import EVENT_JOB_EXECUTED
 from apscheduler.executors.pool import ThreadPoolExecutor as JobExecutor
@@ -23,6 +22,7 @@ from persistqueue import SQLiteAckQueue
 from sqlalchemy import create_engine, event
 
 from scanqueue import ScanQueueService, SQLiteStore
+from scanqueue._ids import new_task_id
 from scanqueue.stores._sqlite_file import PAGE_SIZE
 from scanqueue.stores._sqlite_schema import MIGRATIONS
 from tests.benchmarks import peers
@@ -69,7 +69,7 @@ def bare_rows(libraries: Sequence[str], revision: int | None = None) -> list[tup
     """
     first = 1 + (time_ns() // 1_000_000 if revision is None else revision)
     return [
-        (number, uuid4().bytes, library, time_ns() // 1000, number, number)
+        (number, new_task_id().bytes, library, time_ns() // 1000, number, number)
         for number, library in enumerate(libraries, first)
     ]
 
