@@ -54,7 +54,7 @@ def keepers() -> list[threading.Thread]:
     return [thread for thread in threading.enumerate() if thread.name == "scanqueue-keeper"]
 
 
-STEP = 12
+STEP = 24
 
 
 def scanned(queue: ScanQueueService) -> ScanTask:
