@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scanqueue import _ids
+from scanqueue import _clock
 from scanqueue._ids import new_task_id
 
 IDS = [new_task_id() for _ in range(10_000)]  # more than are fetched at a time
@@ -21,7 +21,7 @@ IDS = [new_task_id() for _ in range(10_000)]  # more than are fetched at a time
 def test_each_is_another_one(monkeypatch: pytest.MonkeyPatch) -> None:
     """Also across the batches of random bytes, and when time stands still."""
     assert len(set(IDS)) == len(IDS)
-    monkeypatch.setattr(_ids, "nanoseconds", lambda: 0)
+    monkeypatch.setattr(_clock, "nanoseconds", lambda: 0)
     assert len({new_task_id() for _ in IDS}) == len(IDS)
 
 
@@ -45,12 +45,24 @@ def test_later_ones_are_greater(first: int, second: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
         moments = []
         for moment in (first, second):
-            patch.setattr(_ids, "nanoseconds", lambda moment=moment: moment)
+            patch.setattr(_clock, "nanoseconds", lambda moment=moment: moment)
             moments.append(new_task_id())
             assert moments[-1].int >> 80 == moment // 1_000_000
             assert (moments[-1].int >> 64) & 0xFFF == moment % 1_000_000 * 4096 // 1_000_000
     one, other = (moment * 4096 // 1_000_000 for moment in (first, second))
     assert one == other or (moments[0] < moments[1]) == (one < other)
+
+
+@pytest.mark.parametrize("moment", [-1, -(10**18), 2**48 * 1_000_000, 2**63])
+def test_a_clock_that_is_far_off_makes_ids_all_the_same(
+    monkeypatch: pytest.MonkeyPatch, moment: int
+) -> None:
+    """Before 1970, or after the year 10888: their order is lost, and nothing else."""
+    monkeypatch.setattr(_clock, "nanoseconds", lambda: moment)
+    task_id = new_task_id()
+    assert UUID(str(task_id)) == task_id
+    assert UUID(bytes=task_id.bytes) == task_id
+    assert task_id.version == 7
 
 
 def test_every_bit_after_the_moment_is_random() -> None:

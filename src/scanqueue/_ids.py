@@ -12,8 +12,7 @@ from collections import deque
 from struct import iter_unpack
 from uuid import UUID, SafeUUID
 
-from scanqueue import _forks
-from scanqueue._clock import nanoseconds
+from scanqueue import _clock, _forks
 
 _POOL_SIZE = 4096
 """Fetching them lets other threads run, which at full speed must not happen all the time."""
@@ -22,6 +21,7 @@ _VERSION_AND_VARIANT = (0x7 << 76) | (0x2 << 62)
 _FRACTION_BITS = 12
 """What an id tells of the moment below a millisecond: method 3 of section 6.2 of the RFC."""
 _FRACTION = (1 << _FRACTION_BITS) - 1
+_MILLISECONDS = ((1 << 48) - 1) << _FRACTION_BITS
 
 # `UUID(int=...)` first looks for the other five ways to say it; filling the fields takes half.
 _new = object.__new__
@@ -47,7 +47,10 @@ class _Pool:
         self._numbers: deque[int] = deque()
 
     def new_id(self) -> UUID:
-        """Return a UUID above those of earlier moments, 0.24 microseconds long."""
+        """Return a UUID that is greater than those of earlier moments.
+
+        A moment is 0.24 microseconds. Within one, the order is random.
+        """
         try:
             number = self._numbers.pop()
         except IndexError:
@@ -55,9 +58,9 @@ class _Pool:
                 number for (number,) in iter_unpack("Q", os.urandom(8 * _POOL_SIZE))
             )
             self._numbers.extend(numbers)
-        moment = (nanoseconds() << _FRACTION_BITS) // 1_000_000
+        moment = (_clock.nanoseconds() << _FRACTION_BITS) // 1_000_000
         # Four bits for the version are between the milliseconds and the fraction.
-        moment = (moment & ~_FRACTION) << 4 | moment & _FRACTION
+        moment = (moment & _MILLISECONDS) << 4 | moment & _FRACTION
         return to_uuid(moment << 64 | _VERSION_AND_VARIANT | number & _RANDOM_BITS)
 
     def after_fork(self) -> None:  # pragma: no cover - runs in forked children only

@@ -9,7 +9,7 @@ from scanqueue import _sync
 from scanqueue._logs import log
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from scanqueue._core import Core
 
@@ -37,6 +37,8 @@ class Keeper:
         self._core = core
         self._thread: _sync.Thread | None = None
         self._foreign_change = False
+        self._seen: object = None
+        """How the queue was when its thread last looked."""
 
     def wake(self) -> None:
         """Have it look for something to do."""
@@ -138,30 +140,45 @@ class Keeper:
         """Look after other processes whenever asked to; yield when to ask again."""
         core = self._core
         poll_interval = core.store.poll_interval
-        seen: object = None
+        self._seen = None
         poll_at = recover_at = core.clock.monotonic()
-        fails = False
+        failing: set[Callable[[], None]] = set()
         while True:
             now = core.clock.monotonic()
-            recovers = now >= recover_at
-            if recovers:
+            steps: list[Callable[[], None]] = []
+            if self._foreign_change or (poll_interval is not None and now >= poll_at):
+                poll_at = now + (poll_interval or 0.0)
+                steps.append(self._see)
+            if now >= recover_at:
                 recover_at = now + RECOVERY_INTERVAL
-            try:
-                if self._foreign_change or (poll_interval is not None and now >= poll_at):
-                    self._foreign_change = False
-                    poll_at = now + (poll_interval or 0.0)
-                    with core.read() as view:
-                        latest = (view.revision(), view.paused())
-                    if latest != seen:
-                        core.look_around()
-                        seen = latest
-                if recovers and not core.hub.closed:
-                    core.recover()
-                if fails:
-                    log(logger, INFO, "the store works again")
-                fails = False
-            except Exception as error:  # noqa: BLE001 - whatever a store raises
-                if not (fails or core.retired):
-                    log(logger, ERROR, "the store failed; trying again until it works", error)
-                fails = self._foreign_change = True  # it is still to be seen
+                steps.append(self._recover)
+            for step in steps:
+                try:
+                    step()
+                except Exception as error:  # noqa: BLE001 - whatever a store raises
+                    if not (failing or core.retired):
+                        log(logger, ERROR, "the store failed; trying again until it works", error)
+                    failing.add(step)
+                else:
+                    if failing == {step}:
+                        log(logger, INFO, "the store works again")
+                    failing.discard(step)
             yield recover_at if poll_interval is None else min(poll_at, recover_at)
+
+    def _see(self) -> None:
+        """Tell those who wait of what another process changed."""
+        core = self._core
+        self._foreign_change = False
+        try:
+            with core.read() as view:
+                latest = (view.revision(), view.paused())
+            if latest != self._seen:
+                core.look_around()
+                self._seen = latest
+        except BaseException:
+            self._foreign_change = True  # it is still to be seen
+            raise
+
+    def _recover(self) -> None:
+        if not self._core.hub.closed:
+            self._core.recover()

@@ -23,7 +23,7 @@ from scanqueue import (
     StoreVersionError,
     TaskStatus,
 )
-from scanqueue.stores import _sqlite_file, _writer
+from scanqueue.stores import _patience, _writer
 from scanqueue.testing import FakeClock, FakeScanner
 from tests.faults.after import check_rows
 from tests.service.tools import await_deadline, await_that, current, libraries
@@ -38,7 +38,7 @@ Fault = Callable[[Path], AbstractContextManager[None]]
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Wait for no other program."""
-    monkeypatch.setattr(_sqlite_file, "BUSY_TIMEOUT", 0.0)
+    monkeypatch.setattr(_patience, "BUSY_TIMEOUT", 0.0)
     monkeypatch.setattr(_writer, "_TRIES", 1)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import logging
 import threading
+from functools import partial
 
 import pytest
 
@@ -176,6 +177,43 @@ def test_while_the_store_fails_the_keeper_waits_between_two_looks(
     for _ in range(5):
         clock.advance(1)
         await_that(lambda: [at for at in clock.deadlines() if at > clock.monotonic()])
+
+
+@pytest.mark.own_store("how often it polls is chosen")
+@pytest.mark.logs_errors
+def test_a_store_that_can_only_be_read_does_not_work_again(
+    make: MakeQueue,
+    shared: SharedQueue,
+    clock: FakeClock,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The keeper says so once the step that failed has been done, whatever is done in between."""
+    caplog.set_level(logging.INFO)
+    store = FailingStore(shared.store(poll_interval=0.5))
+    make(FakeScanner(), store=store).start()
+    await_deadline(clock, 0.5)
+    store.fail("dead_owners")
+
+    dying, held = shared.store(), FakeScanner()
+    held.hold()
+    dead = make(held, store=dying)
+    dead.start()
+    dead.submit_task("films")
+    held.next_scan()
+    dying.kill()
+
+    def has_looked(before: int) -> bool:
+        return store.calls.count("read") > before
+
+    while store.calls.count("dead_owners") < 3:
+        looks = store.calls.count("read")
+        clock.advance(0.5)
+        await_that(partial(has_looked, looks))
+    assert caplog.messages == ["the store failed; trying again until it works"]
+    store.recover()
+    clock.advance(2)
+    await_that(lambda: "the store works again" in caplog.messages)
+    assert caplog.messages[1:] == ["a process died during a scan", "the store works again"]
 
 
 @pytest.mark.own_store("how often it polls is chosen")

@@ -5,7 +5,10 @@ from __future__ import annotations
 import errno
 import os
 import re
+import resource
 import sqlite3
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from contextlib import ExitStack, closing, suppress
@@ -22,7 +25,7 @@ from scanqueue.errors import (
     StoreReadOnlyError,
 )
 from scanqueue.records import TaskRecord
-from scanqueue.stores import _sqlite_file, _writer, sqlite
+from scanqueue.stores import _patience, _sqlite_file, _writer, sqlite
 from scanqueue.stores._sqlite_errors import explain
 from scanqueue.stores.sqlite import SQLiteStore
 from tests.interrupts import Interrupt
@@ -75,7 +78,7 @@ def test_who_comes_while_a_file_in_use_is_away_takes_nothing_from_it(
     store: SQLiteStore, path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A new queue would take the names of its log: what is in that would be lost."""
-    monkeypatch.setattr(_sqlite_file, "BUSY_TIMEOUT", 0.0)
+    monkeypatch.setattr(_patience, "BUSY_TIMEOUT", 0.0)
     submit(store, "music")
     hidden = tmp_path / "hidden.db"
     path.rename(hidden)
@@ -766,7 +769,7 @@ def test_why_a_file_cannot_be_used_is_found_out(
         *((path, os.R_OK), (path, os.W_OK)),
         *((path.parent, os.W_OK), (path.parent, os.X_OK)),
     ):
-        access = found(access=lambda n, m, d=str(denied), k=kind: not (n == d and m & k))
+        access = found(access=lambda n, m, d=str(denied), k=kind, **_: not (n == d and m & k))
         assert access[0] is StoreReadOnlyError
     block, free, files, free_files, flags = 1, 4, 5, 7, 8
     for values, kind_of_error in (
@@ -783,3 +786,48 @@ def test_why_a_file_cannot_be_used_is_found_out(
             fields[field] = value
         system = os.statvfs_result(fields)
         assert found(statvfs=lambda name, system=system: system)[0] is kind_of_error
+    for number in (errno.EMFILE, errno.ENFILE):
+        assert found(open=refuse(number))[1].startswith("too many files are open; close some")
+    assert found(open=refuse(errno.EACCES)) == unknown
+
+
+def refuse(number: int) -> Callable[..., int]:
+    """Return what opens nothing."""
+
+    def fail(path: str, flags: int) -> int:
+        raise OSError(number, "refused", path)
+
+    return fail
+
+
+def test_a_process_that_has_too_many_files_open_hears_so(path: Path) -> None:
+    """What it has open already is of no use, since a read takes a connection of its own."""
+    store = SQLiteStore(path)
+    store.open("me", 1000)
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with ExitStack() as stack:
+        stack.callback(store.close)
+        stack.callback(resource.setrlimit, resource.RLIMIT_NOFILE, limits)
+        stack.enter_context(store.read())  # the one that waits for a reader
+        lowest = os.dup(0)
+        os.close(lowest)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (lowest, limits[1]))
+        with pytest.raises(StoreError, match="too many files are open"):
+            waiting(store)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may become another user")
+def test_who_may_write_is_whom_the_process_acts_for(path: Path) -> None:
+    """And not who started it: SQLite can write, so it is not refused."""
+    script = (
+        "import os, sys\n"
+        "os.setreuid(65534, 0)\n"
+        "from scanqueue.stores import SQLiteStore\n"
+        "for number in range(2):\n"
+        "    store = SQLiteStore(sys.argv[1])\n"
+        "    store.open(f'me{number}', 1000)\n"
+        "    store.close()\n"
+    )
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    path.parent.chmod(0o700)
+    subprocess.run([sys.executable, "-c", script, str(path)], check=True, env=environment)

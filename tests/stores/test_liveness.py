@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import gc
 import os
 import re
 import shutil
@@ -15,17 +16,20 @@ import threading
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from functools import partial
+from itertools import count
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 
 from scanqueue import ScanQueueService, TaskResult, TaskStatus, _forks
-from scanqueue.errors import QueueClosedError, StoreError, StoreFullError
-from scanqueue.stores import _file_lock, sqlite
+from scanqueue.errors import QueueClosedError, StoreBusyError, StoreError, StoreFullError
+from scanqueue.stores import _file_lock, _liveness, _patience, _sqlite_file, sqlite
 from scanqueue.stores._liveness import Liveness
 from scanqueue.stores._sqlite_table import SQLiteView
 from scanqueue.stores.sqlite import SQLiteStore
-from tests.stores.tools import PATIENCE, Call, OpenStore, claim, edit, submit, waiting
+from tests.interrupts import Interrupt, Interrupter
+from tests.stores.tools import PATIENCE, Call, OpenStore, Waiting, claim, edit, submit, waiting
 
 OTHER = """
 import sys
@@ -367,11 +371,11 @@ def test_a_file_that_is_cleaned_up_before_it_is_locked_is_made_again(
     real_acquire = _file_lock.acquire
     cleaners: list[Callable[[Path], object]] = [Path.unlink, lambda file: file.rename(path)]
 
-    def acquire(file: int | _file_lock.LockFile, *, waits: bool = True) -> None:
+    def acquire(file: int | _file_lock.LockFile) -> None:
         if cleaners:
             cleaners.pop()(lock)
             lock.touch() if cleaners else None
-        real_acquire(file, waits=waits)
+        real_acquire(file)
 
     lock = path.with_name("lock")
     monkeypatch.setattr(_file_lock, "acquire", acquire)
@@ -416,20 +420,28 @@ def test_an_owner_file_that_cannot_be_looked_for_is_there(
     assert owner_files(path) == {"me"}
 
 
-def test_a_lock_is_waited_for(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who cleans up may hold it for a moment."""
-    held = _file_lock.create(str(path))
-    flock = fcntl.flock
-    asked: list[int] = []
-
-    def ask(file: _file_lock.LockFile, how: int) -> None:
-        asked.append(how)
-        held.close()  # in the nick of time
-        flock(file, how)
-
-    monkeypatch.setattr(fcntl, "flock", ask)
-    _file_lock.create(str(path)).close()
-    assert asked == [fcntl.LOCK_EX]
+@pytest.mark.parametrize("name", ["owner-me", f"new-{0:032x}-lock"])
+@pytest.mark.parametrize("is_in_time", [True, False])
+def test_a_lock_is_waited_for(
+    path: Path, monkeypatch: pytest.MonkeyPatch, name: str, is_in_time: bool
+) -> None:
+    """Who cleans up holds it for a moment; one that is frozen meanwhile does not hold others up."""
+    if name == "owner-me":
+        _sqlite_file.create(str(path), 1000)
+    monkeypatch.setattr(_sqlite_file, "uuid4", lambda: UUID(int=0))
+    cleaner = _file_lock.create(f"{path}-{name}")
+    waiting_for = Waiting(cleaner.close)
+    monkeypatch.setattr("scanqueue._sync.Event", waiting_for)
+    store = SQLiteStore(path)
+    if not is_in_time:
+        monkeypatch.setattr(_patience, "BUSY_TIMEOUT", 0.0)
+        with pytest.raises(StoreBusyError, match="keeps its folder, or a file there, locked"):
+            store.open("me", 1000)
+        cleaner.close()
+    store.open("me", 1000)
+    assert waiting_for.times == (3 if is_in_time else 0)
+    assert owner_files(path) == {"me"}
+    store.close()
 
 
 def test_a_file_that_was_replaced_under_way_is_left_alone(
@@ -539,7 +551,89 @@ def test_a_lock_that_cannot_be_had_leaves_nothing_open(
     assert not [link for link in open_files() if str(path) in link]
 
 
+@pytest.mark.logs_errors
+@pytest.mark.usefixtures("_looks_always")
+def test_an_owner_file_that_is_back_by_then_is_left_as_it_is(
+    store: SQLiteStore, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its store holds its lock, and does not wait for itself."""
+    (sign,) = path.parent.glob("*-owner-me")
+    elsewhere = sign.rename(path.with_name("elsewhere"))
+    create = _file_lock.create
+
+    def create_late(path: str, like: os.stat_result) -> _file_lock.LockFile:
+        elsewhere.rename(sign)
+        return create(path, like)
+
+    monkeypatch.setattr(_file_lock, "create", create_late)
+    submit(store, "music")
+    assert waiting(store) == ["music"]
+    assert not _file_lock.is_free(str(sign))
+    assert open_files().count(str(sign)) == 1
+
+
+@pytest.mark.logs_errors
+@pytest.mark.usefixtures("_looks_always")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # in a `__del__`
+@pytest.mark.skipif(sys.version_info[:2] != (3, 11), reason="follows the instructions of 3.11")
+def test_a_sign_of_life_whose_making_is_interrupted_is_given_the_next_time(
+    store: SQLiteStore, path: Path
+) -> None:
+    """Wherever that is, nobody waits for what nobody holds."""
+    (sign,) = path.parent.glob("*-owner-me")
+    files = [str(module.__file__) for module in (_liveness, _file_lock, _patience, sqlite)]
+    for number in count(1):
+        sign.unlink()
+        interrupter = Interrupter(number, files)
+        interrupter.begin()
+        try:
+            waiting(store)
+        except Interrupt:
+            pass
+        finally:
+            interrupter.end()
+        place = f"after an interrupt at {interrupter.place}"
+        assert Call(partial(waiting, store)).result() == [], place
+        assert not _file_lock.is_free(str(sign)), place
+        gc.collect()  # what the interrupt left
+        assert open_files().count(str(sign)) == 1, place
+        if interrupter.place is None:
+            break
+    assert number > 20
+
+
 # --- forks ---
+
+
+@pytest.mark.parametrize("what", ["is_free", "remove_free", "publish"])
+def test_a_child_that_was_forked_meanwhile_keeps_no_lock(
+    path: Path, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    """A lock that is held for a moment ends with it, though the child still has the file open."""
+    flock = fcntl.flock
+    inherited: list[int] = []
+
+    def fork_after(file: int | _file_lock.LockFile, how: int) -> None:
+        flock(file, how)
+        if isinstance(file, int) and how != fcntl.LOCK_UN:
+            inherited.append(os.dup(file))  # the same open file, as in a child
+
+    locked = path if what != "publish" else path.parent
+    with monkeypatch.context() as patch:
+        patch.setattr(fcntl, "flock", fork_after)
+        if what == "publish":
+            _sqlite_file.create(str(path), 1000)
+        else:
+            path.touch()
+            patch.setattr(_file_lock, "is_at", lambda descriptor, path: False)
+            getattr(_file_lock, what)(str(path))
+    descriptor = os.open(locked, os.O_RDONLY)
+    try:
+        assert inherited
+        _file_lock.acquire(descriptor)
+    finally:
+        for number in (descriptor, *inherited):
+            os.close(number)
 
 
 def in_child(function: Callable[[], object]) -> None:

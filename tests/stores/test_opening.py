@@ -8,7 +8,7 @@ import re
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from datetime import timedelta
 from functools import partial
@@ -26,12 +26,13 @@ from scanqueue.errors import (
     StoreReadOnlyError,
     StoreVersionError,
 )
-from scanqueue.stores import _file_lock, _sqlite_file, _sqlite_schema
+from scanqueue.stores import _file_lock, _patience, _sqlite_file, _sqlite_schema
+from scanqueue.stores._patience import patiently
 from scanqueue.stores._sqlite_file import DatabaseFile
 from scanqueue.stores.sqlite import SQLiteStore
 from scanqueue.wire import task_to_dict
 from tests.faults.after import check_rows
-from tests.stores.tools import Call, OpenStore, edit, submit, waiting
+from tests.stores.tools import Call, OpenStore, Waiting, edit, submit, waiting
 
 NEWEST = len(_sqlite_schema.MIGRATIONS)
 """The version of the databases that this library makes."""
@@ -543,8 +544,8 @@ def test_what_may_not_be_written_is_refused(
     target = path if denied == "file" else path.parent
     access = os.access
 
-    def deny(name: str, mode: int) -> bool:
-        return access(name, mode) and not (Path(name) == target and mode & right)
+    def deny(name: str, mode: int, **options: bool) -> bool:
+        return access(name, mode, **options) and not (Path(name) == target and mode & right)
 
     monkeypatch.setattr(os, "access", deny)
     text = (
@@ -628,7 +629,7 @@ def test_a_locked_database_is_busy(
 ) -> None:
     """Another program holds it for longer than it is worth to wait; then all goes on."""
     store.close()
-    monkeypatch.setattr(_sqlite_file, "BUSY_TIMEOUT", 0.2)  # 20 tries
+    monkeypatch.setattr(_patience, "BUSY_TIMEOUT", 0.2)  # 20 tries
     waiting_for = Waiting(lambda: None)
     late = SQLiteStore(path)
     with closing(sqlite3.connect(path, isolation_level=None)) as theirs:
@@ -644,25 +645,6 @@ def test_a_locked_database_is_busy(
     with closing(sqlite3.connect(path, isolation_level=None)) as theirs:
         theirs.execute("BEGIN IMMEDIATE")
     late.close()
-
-
-class Waiting:
-    """Takes the place of what `_patiently` waits on, and has others go on meanwhile."""
-
-    def __init__(self, goes_on: Callable[[], object]) -> None:
-        self.goes_on = goes_on
-        self.times = 0
-
-    def __call__(self) -> Waiting:
-        """Stand in for `Event`."""
-        return self
-
-    def wait(self, seconds: float) -> None:
-        """Stand in for `Event.wait`."""
-        assert 0 < seconds < 1
-        self.times += 1
-        if self.times == 3:
-            self.goes_on()
 
 
 @pytest.mark.parametrize("is_in_time", [True, False])
@@ -683,7 +665,7 @@ def test_a_backup_is_taken_into_use_as_soon_as_others_let_it(
         if is_in_time:
             late.open("me", 1000)
         else:
-            monkeypatch.setattr(_sqlite_file, "BUSY_TIMEOUT", 0.0)
+            monkeypatch.setattr(_patience, "BUSY_TIMEOUT", 0.0)
             with pytest.raises(StoreBusyError, match="held it locked for too long"):
                 late.open("me", 1000)
     assert waiting_for.times == (3 if is_in_time else 0)
@@ -702,7 +684,7 @@ def test_a_statement_that_fails_otherwise_is_not_tried_again() -> None:
             connection.execute("SELECT * FROM nothing")
 
     with pytest.raises(sqlite3.OperationalError, match="nothing"):
-        _sqlite_file._patiently(fail)
+        patiently(fail)
     assert len(tries) == 1
 
 
@@ -717,8 +699,8 @@ def test_a_folder_that_somebody_has_locked_is_waited_for(
     waiting_for = Waiting(lambda: os.close(folder))
     monkeypatch.setattr("scanqueue._sync.Event", waiting_for)
     if not is_in_time:
-        monkeypatch.setattr(_sqlite_file, "BUSY_TIMEOUT", 0.0)
-        with pytest.raises(StoreBusyError, match="held its folder locked for too long"):
+        monkeypatch.setattr(_patience, "BUSY_TIMEOUT", 0.0)
+        with pytest.raises(StoreBusyError, match="keeps its folder, or a file there, locked"):
             store.open("me", 1000)
         assert list(path.parent.iterdir()) == []
         os.close(folder)

@@ -29,26 +29,44 @@ _MODE = 0o644
 
 
 class LockFile(FileIO):
-    """An open file that is locked. A number might get lost to an interrupt, and its lock stay.
+    """A file to lock, made if need be. A number might get lost to an interrupt, and its lock stay.
 
     One that is still open when the interpreter exits is no mistake, as it is with other files.
+
+    Args:
+        path: The file.
     """
+
+    def __init__(self, path: str) -> None:
+        super().__init__(path, "a+")
+        self.identity = identity(os.fstat(self.fileno()))
 
     def __del__(self) -> None:
         self.close()
 
 
-def acquire(file: int | LockFile, *, waits: bool = True) -> None:
+def acquire(file: int | LockFile) -> None:
     """Lock an open file.
 
     Args:
         file: The file.
-        waits: Whether to wait as long as another one holds it.
 
     Raises:
-        BlockingIOError: Another one holds it.
+        BlockingIOError: Another one holds it; it may be for a moment.
     """
-    fcntl.flock(file, fcntl.LOCK_EX if waits else fcntl.LOCK_EX | fcntl.LOCK_NB)
+    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def release(descriptor: int) -> None:
+    """Unlock a file, and close it: a child that was forked meanwhile has it open, too.
+
+    Args:
+        descriptor: The file.
+    """
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_UN)
+    finally:
+        os.close(descriptor)
 
 
 def create(path: str, like: os.stat_result | None = None) -> LockFile:
@@ -63,10 +81,11 @@ def create(path: str, like: os.stat_result | None = None) -> LockFile:
         It: the lock ends when it is closed.
 
     Raises:
+        BlockingIOError: Another one holds it, if only to see whether it may be removed.
         OSError: The file cannot be made.
     """
     while True:
-        file = LockFile(path, opener=_open)
+        file = LockFile(path)
         try:
             acquire(file)
             if is_at(file.fileno(), path):
@@ -80,10 +99,6 @@ def create(path: str, like: os.stat_result | None = None) -> LockFile:
             file.close()
             raise
         file.close()  # somebody cleaned up between the two steps
-
-
-def _open(path: str, _: int) -> int:
-    return os.open(path, _FLAGS, _MODE)
 
 
 def is_free(path: str) -> bool:
@@ -106,7 +121,7 @@ def is_free(path: str) -> bool:
     else:
         return True
     finally:
-        os.close(descriptor)
+        release(descriptor)
 
 
 def remove_free(path: str) -> bool:
@@ -134,7 +149,7 @@ def remove_guarded(path: str, remove: Callable[[], None]) -> None:
 def _remove_free(path: str, flags: int, remove: Callable[[], None] | None = None) -> bool:
     descriptor = os.open(path, flags, _MODE)
     try:
-        acquire(descriptor, waits=False)
+        acquire(descriptor)
         # Still locked, so that whoever makes it anew meanwhile sees that it is gone.
         if is_at(descriptor, path):
             if remove is not None:
@@ -143,7 +158,7 @@ def _remove_free(path: str, flags: int, remove: Callable[[], None] | None = None
             return True
         return False
     finally:
-        os.close(descriptor)
+        release(descriptor)
 
 
 def is_at(descriptor: int, path: str) -> bool:

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 from scanqueue import _sync
 from scanqueue.stores import _file_lock
 from scanqueue.stores._file_lock import beside, identity
+from scanqueue.stores._patience import patiently
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
     from scanqueue.records import OwnerId
-    from scanqueue.stores._file_lock import FileIdentity, LockFile
+    from scanqueue.stores._file_lock import LockFile
 
 _INFIX = "-owner-"
 _NAME = re.compile(r"[0-9A-Za-z_.-]{1,100}")
@@ -48,14 +49,11 @@ class Liveness:
         self._owner = owner
         self._file = self._file_of(owner)
         self._lock = _sync.Lock()
-        """Protects the fields below; held for moments."""
-        self._held: LockFile | None = None
-        self._identity: FileIdentity | None = None
-        self._create()
+        """Protects the next field."""
+        self._held: LockFile | None = patiently(self._create)
 
-    def _create(self) -> None:
-        self._held = held = _file_lock.create(self._file, os.stat(self._path))
-        self._identity = identity(os.fstat(held.fileno()))
+    def _create(self) -> LockFile:
+        return _file_lock.create(self._file, os.stat(self._path))
 
     def _file_of(self, owner: OwnerId) -> str:
         return self._path + _INFIX + owner
@@ -66,8 +64,9 @@ class Liveness:
         Without the lock, since it is asked all the time: where it says so, `renew` looks again.
         After `give_up` it says so, and `renew` does nothing.
         """
+        held = self._held
         try:
-            return identity(os.stat(self._file)) != self._identity
+            return held is None or identity(os.stat(self._file)) != held.identity
         except FileNotFoundError:
             return True
         except OSError:  # it cannot be told
@@ -83,12 +82,15 @@ class Liveness:
             OSError: It cannot be made.
         """
         with self._lock:
-            held = self._held
-            if held is None or not self.is_gone():
-                return False
-            self._create()
-            held.close()
-            return True
+            return patiently(self._renew)
+
+    def _renew(self) -> bool:
+        held = self._held
+        if held is None or not self.is_gone():  # it may be back since somebody saw that it was
+            return False
+        self._held = self._create()
+        held.close()
+        return True
 
     def dead(self, owners: Collection[OwnerId]) -> set[OwnerId]:
         """Return those of the owners whose process is dead for sure.

@@ -19,6 +19,9 @@ from scanqueue.errors import (
 _LITTLE_ROOM = 1 << 16
 """Bytes: with less than this left, a failed write is taken for a full disk."""
 
+_ASKS_FOR_EFFECTIVE = os.access in os.supports_effective_ids
+"""Whether this system can tell what a process may, though another user started it."""
+
 _FEW_FILES = 8
 """The same, where no more than that can be made."""
 
@@ -26,6 +29,10 @@ _NO_ROOM: Final = (StoreFullError, "no room is left on its disk; free some")
 _READ_ONLY: Final = (
     StoreReadOnlyError,
     "it can only be read; this process must be allowed to write the file and its folder",
+)
+_TOO_MANY_OPEN: Final = (
+    StoreError,
+    "too many files are open; close some, or let the process have more (`ulimit -n`)",
 )
 _CORRUPT: Final = (
     StoreCorruptError,
@@ -52,13 +59,15 @@ _BY_CODE: Final = {
 _BY_ERRNO: Final = {
     errno.EAGAIN: (
         StoreBusyError,
-        "another process has held its folder locked for too long; find out which, with `fuser`",
+        "another process keeps its folder, or a file there, locked; find out which, with `fuser`",
     ),
     errno.EROFS: _READ_ONLY,
     errno.EACCES: _READ_ONLY,
     errno.EPERM: _READ_ONLY,
     errno.ENOSPC: _NO_ROOM,
     errno.EDQUOT: _NO_ROOM,
+    errno.EMFILE: _TOO_MANY_OPEN,
+    errno.ENFILE: _TOO_MANY_OPEN,
     errno.ENOENT: (StoreError, "its folder does not exist; make it first"),
     errno.ENOTDIR: (StoreError, "a part of its path is no folder; choose another path"),
 }
@@ -101,6 +110,21 @@ def _of_file_system(path: str) -> tuple[type[StoreError], str]:
             return _NO_ROOM
         if not os.path.exists(path):
             return StoreError, "the file is gone"
-        if not (os.access(path, os.R_OK | os.W_OK) and os.access(folder, os.W_OK | os.X_OK)):
+        if not (may(path, os.R_OK | os.W_OK) and may(folder, os.W_OK | os.X_OK)):
             return _READ_ONLY
+    try:
+        os.close(os.open(folder, os.O_RDONLY))
+    except OSError as error:
+        if error.errno in (errno.EMFILE, errno.ENFILE):
+            return _TOO_MANY_OPEN
     return StoreError, "its disk could not be read or written"
+
+
+def may(path: str, mode: int) -> bool:
+    """Return whether this process may do something with a file, as the system will see it.
+
+    Args:
+        path: The file.
+        mode: What, as for `os.access`, which asks for the user who started the process.
+    """
+    return os.access(path, mode, effective_ids=_ASKS_FOR_EFFECTIVE)

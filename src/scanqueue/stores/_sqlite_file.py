@@ -9,37 +9,27 @@ import sqlite3
 import stat
 from contextlib import closing, suppress
 from functools import partial
-from typing import TYPE_CHECKING, NoReturn, TypeVar
+from typing import TYPE_CHECKING, NoReturn
 from urllib.parse import quote
 from uuid import uuid4
 
-from scanqueue import _sync
 from scanqueue.errors import (
     StoreCorruptError,
     StoreError,
     StoreReadOnlyError,
     StoreVersionError,
 )
-from scanqueue.stores import _file_lock
+from scanqueue.stores import _file_lock, _patience
 from scanqueue.stores._file_lock import beside, identity
 from scanqueue.stores._liveness import living
-from scanqueue.stores._sqlite_errors import explain
+from scanqueue.stores._patience import patiently
+from scanqueue.stores._sqlite_errors import explain, may
 from scanqueue.stores._sqlite_rows import to_text
 from scanqueue.stores._sqlite_schema import APPLICATION_ID, refuse_newer, upgrade
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from scanqueue.records import OwnerId
     from scanqueue.stores._file_lock import FileIdentity
-
-T = TypeVar("T")
-
-BUSY_TIMEOUT = 5.0
-"""Seconds that a connection waits for one of another process."""
-
-_RETRY_INTERVAL = 0.01
-"""Seconds between two tries of what does not wait by itself."""
 
 PAGE_SIZE = 1024
 """Bytes of a page. A task that is added changes four pages, and each is written as a whole: with
@@ -137,7 +127,7 @@ class DatabaseFile:
         connection = sqlite3.connect(
             f"file:{quote(os.fsencode(self.path))}?{options}",
             uri=True,
-            timeout=BUSY_TIMEOUT,
+            timeout=_patience.BUSY_TIMEOUT,
             isolation_level=None,
             check_same_thread=False,
         )
@@ -223,7 +213,7 @@ class DatabaseFile:
             StoreError: A new queue here would take the names of its log from it.
         """
         try:
-            _patiently(self._await_the_last)
+            patiently(self._await_the_last)
         except BlockingIOError as error:
             message = (
                 f"the queue in {self.path!r} is gone while a service uses it that is alive, as"
@@ -256,7 +246,7 @@ class DatabaseFile:
             (self.path, os.R_OK | os.W_OK),
             (os.path.dirname(self.path), os.W_OK | os.X_OK),
         ):
-            if not os.access(path, mode):
+            if not may(path, mode):
                 message = (
                     f"the queue in {self.path!r} can only be read: this process may not write"
                     f" {path!r}; let it, or choose another path"
@@ -292,27 +282,10 @@ def _log_writes(connection: sqlite3.Connection) -> None:
     # Where that has to change the file, as in a copy made by `VACUUM INTO`, SQLite does not wait;
     # so it is not to wait elsewhere, either.
     connection.execute("PRAGMA busy_timeout = 0")
-    if _patiently(lambda: connection.execute("PRAGMA journal_mode = WAL").fetchone()) != ("wal",):
+    if patiently(lambda: connection.execute("PRAGMA journal_mode = WAL").fetchone()) != ("wal",):
         message = "SQLite cannot keep a write-ahead log on this file system"
         raise sqlite3.OperationalError(message)
-    connection.execute(f"PRAGMA busy_timeout = {round(BUSY_TIMEOUT * 1000)}")
-
-
-def _patiently(attempt: Callable[[], T]) -> T:
-    """Call what fails at once while others hold a lock, until they let it or time is up.
-
-    Args:
-        attempt: What fails while somebody holds a lock.
-    """
-    for _ in range(round(BUSY_TIMEOUT / _RETRY_INTERVAL)):
-        try:
-            return attempt()
-        except (sqlite3.OperationalError, BlockingIOError) as error:
-            code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_BUSY)
-            if code & 0xFF != sqlite3.SQLITE_BUSY:
-                raise
-        _sync.Event().wait(_RETRY_INTERVAL)
-    return attempt()
+    connection.execute(f"PRAGMA busy_timeout = {round(_patience.BUSY_TIMEOUT * 1000)}")
 
 
 # --- making one ---------------------------------------------------------------------------------
@@ -334,7 +307,7 @@ def create(path: str, first_revision: int) -> None:
     draft = f"{path}-new-{uuid4().hex}"
     # The lock says that its maker is alive. It is on a file of its own: once the draft has its
     # name, to close any descriptor of it would take the locks of SQLite from the database.
-    with _file_lock.create(draft + _LOCK):
+    with patiently(lambda: _file_lock.create(draft + _LOCK)):
         try:
             with closing(sqlite3.connect(draft, isolation_level=None)) as connection:
                 connection.execute(f"PRAGMA page_size = {PAGE_SIZE}")
@@ -366,7 +339,7 @@ def _publish(draft: str, path: str) -> None:
     """Give a draft its name, unless that is taken, and make the name durable."""
     folder = os.open(os.path.dirname(path), os.O_RDONLY | os.O_CLOEXEC)
     try:
-        _patiently(lambda: _file_lock.acquire(folder, waits=False))  # one maker at a time
+        patiently(lambda: _file_lock.acquire(folder))  # one maker at a time
         if os.path.exists(path):
             return
         for suffix in _COMPANIONS:  # of a database that was deleted: SQLite would take them over
@@ -380,7 +353,7 @@ def _publish(draft: str, path: str) -> None:
             os.rename(draft, path)
         os.fsync(folder)
     finally:
-        os.close(folder)
+        _file_lock.release(folder)
 
 
 def _remove_draft(draft: str) -> None:

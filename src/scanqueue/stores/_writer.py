@@ -7,8 +7,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, NoReturn
 
 from scanqueue.errors import StoreError
+from scanqueue.stores._patience import BUSY_TIMEOUT
 from scanqueue.stores._sqlite_errors import explain
-from scanqueue.stores._sqlite_file import BUSY_TIMEOUT
 from scanqueue.stores._sqlite_state import load
 from scanqueue.stores._sqlite_table import SQLiteTable
 
