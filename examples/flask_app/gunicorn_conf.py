@@ -26,18 +26,33 @@ def on_starting(_server: Any) -> None:  # noqa: ANN401 - gunicorn has no types
 
 def post_worker_init(worker: Any) -> None:  # noqa: ANN401 - same
     """Start the queue: after the fork, and as soon as the process is there."""
+    is_started = start_queue(worker)
+    Thread(target=attend, args=[worker, is_started], daemon=True).start()
+
+
+def start_queue(worker: Any) -> bool:  # noqa: ANN401 - same
+    """Start the queue, and return whether it is; an exception would end all of gunicorn here."""
     from flask_app.app import scan_queue  # noqa: PLC0415 - in the worker, not in gunicorn itself
+    from scanqueue import StoreError  # noqa: PLC0415 - same
 
-    scan_queue.start(worker.wsgi)
-    Thread(target=shut_down_with, args=[worker], daemon=True).start()
+    try:
+        scan_queue.start(worker.wsgi)
+    except StoreError as error:  # it may pass; until then requests are told
+        worker.log.warning("The queue cannot be started; trying again: %s", error)
+        return False
+    return True
 
 
-def shut_down_with(worker: Any) -> None:  # noqa: ANN401 - same
-    """End the queue when the worker stops: it waits for the event streams, which end with it."""
+def attend(worker: Any, is_started: bool) -> None:  # noqa: ANN401, FBT001 - same; a state
+    """Start the queue when that failed, and end it when the worker stops.
+
+    The worker waits for the event streams, which end with the queue.
+    """
     from flask_app.app import scan_queue  # noqa: PLC0415 - same
 
     while worker.alive:
-        time.sleep(0.2)
+        is_started = is_started or start_queue(worker)
+        time.sleep(0.2 if is_started else 2)
     scan_queue.shut_down(worker.wsgi)
 
 

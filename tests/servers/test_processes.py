@@ -150,6 +150,28 @@ def test_workers_share_one_queue(folder: Path) -> None:
         server.stop()
 
 
+@pytest.mark.parametrize("module", [GUNICORN, GUNICORN_ASGI], ids=["gunicorn", "gunicorn-asgi"])
+def test_a_store_that_fails_for_a_while_ends_no_server(
+    folder: Path, module: tuple[str, ...]
+) -> None:
+    """A worker that boots meanwhile says so, and starts its queue once that is over."""
+    file = folder / "data/queue.sqlite3"
+    file.parent.mkdir()
+    with ScanQueueService(None, store=SQLiteStore(file)) as queue:
+        task_id = queue.submit_task(1)
+    away = file.rename(file.with_name("away"))
+    file.write_bytes(b"no database" * 100)
+    with serving(folder, *module) as server:
+        for _ in range(3):
+            server.read_log(r"(queue cannot be started; trying again)")
+        answer = httpx2.get(f"{server.address}/api/scan-queue", headers=BEARER)
+        assert answer.json()["type"] == "urn:scanqueue:store-corrupt"
+        away.replace(file)
+        with ScanQueueService(None, store=SQLiteStore(file)) as queue:  # nobody asks the server
+            assert queue.wait(task_id, timeout=PATIENCE).status is TaskStatus.COMPLETED
+        server.stop()
+
+
 def test_web_workers_beside_one_that_scans(folder: Path) -> None:
     """They submit and look; the scanner may come and go, and watch."""
     with serving(folder, *GUNICORN, "--preload", scans="0") as server:

@@ -1,15 +1,21 @@
 """From the start of the server to its stop."""
 
 import asyncio
+import logging
 import signal
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from threading import current_thread, main_thread
 from types import FrameType
 from typing import Any, Protocol
 
-from scanqueue import LibraryId, ScanQueueService
+from scanqueue import LibraryId, QueueClosedError, ScanQueueService, StoreError
 from scanqueue.aio import AsyncScanQueue
+
+logger = logging.getLogger(__name__)
+
+RETRY_AFTER = 2.0
+"""Seconds after which a start that failed is tried again."""
 
 
 class Triggers(Protocol):
@@ -54,6 +60,9 @@ async def running(
 ) -> AsyncIterator[ScanQueue]:
     """Start a queue, and shut it down when the server stops.
 
+    What keeps it from starting may pass, and the other processes of the server have work to do: so
+    this one serves meanwhile, tells each request what is wrong, and tries again.
+
     Args:
         service: The queue, not started yet.
         find_library: Called with what an address says; returns the library's id, or None.
@@ -64,7 +73,11 @@ async def running(
     queue = AsyncScanQueue(service)
     ending = asyncio.Lock()  # whoever comes second waits for the first, and not once more
 
+    starting: asyncio.Task[None] | None = None
+
     async def shut_down() -> None:
+        if starting is not None:
+            starting.cancel()
         async with ending:
             if triggers is not None:
                 await asyncio.to_thread(triggers.stop)
@@ -72,13 +85,33 @@ async def running(
             await queue.shutdown(wait, interrupt_running=True)
 
     try:
-        await queue.start()
-        if triggers is not None:
-            await asyncio.to_thread(triggers.start)
+        if not await start(queue, triggers):
+            starting = asyncio.create_task(keep_starting(queue, triggers))
         with called_on_stop(shut_down):
             yield ScanQueue(queue, find_library, max_streams)
     finally:
         await shut_down()
+
+
+async def start(queue: AsyncScanQueue, triggers: Triggers | None) -> bool:
+    """Start a queue and its triggers; return whether its store let it."""
+    try:
+        await queue.start()
+    except StoreError as error:
+        logger.warning("the queue cannot be started; trying again: %s", error)
+        return False
+    if triggers is not None:
+        await asyncio.to_thread(triggers.start)
+    return True
+
+
+async def keep_starting(queue: AsyncScanQueue, triggers: Triggers | None) -> None:
+    """Try again until it works, or the queue is shut down."""
+    with suppress(QueueClosedError):
+        while True:
+            await asyncio.sleep(RETRY_AFTER)
+            if await start(queue, triggers):
+                return
 
 
 @contextmanager
