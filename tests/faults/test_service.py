@@ -163,7 +163,7 @@ REFUSALS: dict[str, tuple[Fault, type[StoreError], str]] = {
     "another program's": (other_program, StoreVersionError, "database of another program"),
     "newer": (newer, StoreVersionError, "made by a newer version"),
     "locked": (locked, StoreBusyError, "held it locked for too long"),
-    "read-only": (read_only, StoreReadOnlyError, "can only be read"),
+    "read-only": (read_only, StoreReadOnlyError, "mounted read-only"),
     "full": (full, StoreFullError, "no room is left"),
 }
 

@@ -111,32 +111,126 @@ def test_who_comes_waits_for_the_last_user_of_a_file_that_was_deleted(
     assert waiting(opened[0]) == []
 
 
+def lose_log(path: Path, *, is_replaced: bool = False) -> None:
+    """Delete the log of a database in use, or put another file in its place."""
+    log = path.with_name(f"{path.name}-wal")
+    log.unlink()
+    if is_replaced:
+        log.touch()
+
+
+@pytest.mark.logs_errors
 @pytest.mark.parametrize("is_replaced", [False, True])
-def test_a_log_that_is_deleted_under_way_is_missed(
+@pytest.mark.parametrize("reads", [False, True])
+def test_a_log_that_is_deleted_under_way_is_saved(
+    store: SQLiteStore,
+    path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    *,
+    is_replaced: bool,
+    reads: bool,
+) -> None:
+    """By whoever looks next, if nobody else has it open; nothing is lost, whatever dies then."""
+    monkeypatch.setattr(sqlite, "_LOOK_INTERVAL", 0.0)
+    submit(store, "music")
+    assert waiting(store) == ["music"]  # its connection is kept
+    lose_log(path, is_replaced=is_replaced)
+    if reads:
+        assert waiting(store) == ["music"]
+    submit(store, "films")
+    submit(store, "books")
+    assert caplog.messages == ["the log of the queue was deleted or replaced while it was in use"]
+    copy_as_if_killed(path)
+    late = SQLiteStore(path.with_name("copy"))
+    late.open("late", 1000)
+    assert waiting(late) == waiting(store) == ["music", "films", "books"]
+    late.close()
+
+
+def copy_as_if_killed(path: Path) -> None:
+    """Make a copy of a database in use, as it would be found if all were killed now."""
+    for suffix in ("", "-wal"):
+        copy = path.with_name(f"copy{suffix}")
+        copy.write_bytes(path.with_name(f"{path.name}{suffix}").read_bytes())
+
+
+def test_a_log_that_is_deleted_while_somebody_writes_is_saved(
+    store: SQLiteStore, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the next who writes, and who hears of it."""
+    monkeypatch.setattr(sqlite, "_LOOK_INTERVAL", 0.0)
+    submit(store, "music")
+    inside, go_on = threading.Event(), threading.Event()
+
+    def work() -> None:
+        with store.write() as table:
+            put(table, "films")
+            inside.set()
+            assert go_on.wait(PATIENCE)
+
+    call = Call(work)
+    assert inside.wait(PATIENCE)
+    lose_log(path)
+    assert waiting(store) == ["music"]
+    monkeypatch.setattr(sqlite, "_LOOK_INTERVAL", 60.0)
+    assert waiting(store) == ["music"]
+    go_on.set()
+    call.result()
+    with pytest.raises(StoreError, match="was deleted or replaced while it was in use"):
+        submit(store, "books")
+    submit(store, "books")
+    assert waiting(store) == ["music", "films", "books"]
+
+
+@pytest.mark.logs_errors
+@pytest.mark.parametrize("is_replaced", [False, True])
+def test_a_log_that_several_have_open_is_saved_by_the_last_of_them(
     store: SQLiteStore,
     open_store: OpenStore,
     path: Path,
     monkeypatch: pytest.MonkeyPatch,
     is_replaced: bool,
 ) -> None:
-    """Nothing more is acknowledged, and what was is saved by the last one that ends."""
+    """Until it has looked, or has ended, nothing more is acknowledged by those that have."""
+    monkeypatch.setattr(sqlite, "_LOOK_INTERVAL", 0.0)
+    other = open_store("you")
+    submit(other, "films")
+    submit(store, "music")
+    lose_log(path, is_replaced=is_replaced)
+    log = str(path.with_name(f"{path.name}-wal"))
+    text = (
+        f"a part of the queue in {str(path)!r}, its log {log!r}, was deleted or replaced while it"
+        " was in use; the last process that closes it saves what it held: if this does not pass,"
+        " end all that use the queue, and do not kill them"
+    )
+    for call in (submit, submit, lambda store, _: waiting(store)):
+        with pytest.raises(StoreError, match=f"^{re.escape(text)}$"):
+            call(store, "books")
+    assert waiting(other) == ["films", "music"]
+    submit(store, "books")
+    submit(other, "photos")
+    assert waiting(store) == ["films", "music", "books", "photos"]
+    other.close()
+    store.close()
+    assert waiting(open_store("they")) == ["films", "music", "books", "photos"]
+
+
+@pytest.mark.logs_errors
+def test_a_reader_that_has_a_lost_log_open_lets_go_of_it(
+    store: SQLiteStore, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When it is done; until then no other connection is made."""
     monkeypatch.setattr(sqlite, "_LOOK_INTERVAL", 0.0)
     submit(store, "music")
-    log = path.with_name(f"{path.name}-wal")
-    log.unlink()
-    if is_replaced:
-        log.touch()
-    text = (
-        f"a part of the queue in {str(path)!r}, its log {str(log)!r}, was deleted or replaced while"
-        " it was in use; end all processes that use the queue: the last one saves what the log held"
-    )
-    for _ in range(2):
-        with pytest.raises(StoreError, match=f"^{re.escape(text)}$"):
-            submit(store, "films")
-        monkeypatch.setattr(sqlite, "_LOOK_INTERVAL", 60.0)
-    assert waiting(store) == ["music"]
-    store.close()
-    assert waiting(open_store("you")) == ["music"]
+    with store.read() as view:
+        lose_log(path)
+        for _ in range(2):
+            with pytest.raises(StoreError, match="was deleted or replaced while it was in use"):
+                submit(store, "films")
+        assert view.counts().pending == 1
+    submit(store, "films")
+    assert waiting(store) == ["music", "films"]
 
 
 def test_a_log_that_is_lost_while_nobody_here_writes_is_missed(
@@ -205,19 +299,26 @@ def test_a_log_that_cannot_be_looked_at_is_not_missed(
     assert waiting(store) == ["music", "films", "books", "photos"]
 
 
-def test_a_log_that_is_put_back_is_gone_on_with(
+@pytest.mark.logs_errors
+def test_a_log_that_is_put_back_is_harmless(
     store: SQLiteStore, path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nothing came in between, since nothing was taken."""
+    """At once, or when another one is there by then: nothing of it is taken for new."""
     monkeypatch.setattr(sqlite, "_LOOK_INTERVAL", 0.0)
-    submit(store, "music")
     log = path.with_name(f"{path.name}-wal")
-    log.rename(tmp_path / "log")
-    with pytest.raises(StoreError, match="was deleted or replaced"):
-        submit(store, "films")
-    (tmp_path / "log").rename(log)
+    names = ["music"]
+    submit(store, "music")
+    for number in range(3):
+        log.rename(tmp_path / "log")
+        for name in range(number):
+            submit(store, f"{number}-{name}")
+            names.append(f"{number}-{name}")
+        (tmp_path / "log").rename(log)
+        assert waiting(store) == names
     submit(store, "films")
-    assert waiting(store) == ["music", "films"]
+    assert waiting(store) == [*names, "films"]
+    with closing(sqlite3.connect(path)) as tool:
+        assert tool.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
 
 
 def fork(store: SQLiteStore) -> None:
@@ -233,8 +334,8 @@ def break_down(store: SQLiteStore) -> None:
         submit(store, "books")
 
 
-@pytest.mark.parametrize("is_seen", [False, True])
-@pytest.mark.parametrize("reopen", [fork, break_down])
+@pytest.mark.logs_errors
+@pytest.mark.parametrize(("reopen", "is_seen"), [(fork, False), (fork, True), (break_down, False)])
 def test_a_log_that_was_lost_is_missed_by_later_connections(
     store: SQLiteStore,
     open_store: OpenStore,
@@ -719,7 +820,17 @@ def test_progress_is_not_flushed_and_endings_are(open_store: OpenStore, durabili
         (
             OSError(errno.EROFS, "x"),
             StoreReadOnlyError,
+            "its disk is mounted read-only; have it mounted to be written, or choose another path",
+        ),
+        (
+            OSError(errno.EACCES, "x"),
+            StoreReadOnlyError,
             "it can only be read; this process must be allowed to write the file and its folder",
+        ),
+        (
+            OSError(errno.EMFILE, "x"),
+            StoreError,
+            "too many files are open; close some, or let the process have more (`ulimit -n`)",
         ),
         (OSError(errno.EDQUOT, "x"), StoreFullError, "no room is left on its disk; free some"),
         (OSError(errno.EIO, "x"), StoreError, "the system refused"),

@@ -30,6 +30,10 @@ _READ_ONLY: Final = (
     StoreReadOnlyError,
     "it can only be read; this process must be allowed to write the file and its folder",
 )
+_READ_ONLY_DISK: Final = (
+    StoreReadOnlyError,
+    "its disk is mounted read-only; have it mounted to be written, or choose another path",
+)
 _TOO_MANY_OPEN: Final = (
     StoreError,
     "too many files are open; close some, or let the process have more (`ulimit -n`)",
@@ -61,7 +65,7 @@ _BY_ERRNO: Final = {
         StoreBusyError,
         "another process keeps its folder, or a file there, locked; find out which, with `fuser`",
     ),
-    errno.EROFS: _READ_ONLY,
+    errno.EROFS: _READ_ONLY_DISK,
     errno.EACCES: _READ_ONLY,
     errno.EPERM: _READ_ONLY,
     errno.ENOSPC: _NO_ROOM,
@@ -69,6 +73,10 @@ _BY_ERRNO: Final = {
     errno.EMFILE: _TOO_MANY_OPEN,
     errno.ENFILE: _TOO_MANY_OPEN,
     errno.ENOENT: (StoreError, "its folder does not exist; make it first"),
+    errno.EEXIST: (
+        StoreError,
+        "it is a link that leads nowhere, or to itself; remove it, or choose another path",
+    ),
     errno.ENOTDIR: (StoreError, "a part of its path is no folder; choose another path"),
 }
 
@@ -104,7 +112,7 @@ def _of_file_system(path: str) -> tuple[type[StoreError], str]:
     with suppress(OSError):
         system = os.statvfs(folder)
         if system.f_flag & os.ST_RDONLY:
-            return _READ_ONLY
+            return _READ_ONLY_DISK
         has_few_files = system.f_files and system.f_favail < _FEW_FILES  # 0 of 0: no such limit
         if has_few_files or system.f_bavail * system.f_frsize < _LITTLE_ROOM:
             return _NO_ROOM

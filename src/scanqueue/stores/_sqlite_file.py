@@ -20,7 +20,7 @@ from scanqueue.errors import (
     StoreVersionError,
 )
 from scanqueue.stores import _file_lock, _patience
-from scanqueue.stores._file_lock import beside, identity
+from scanqueue.stores._file_lock import OpenFile, beside, identity
 from scanqueue.stores._liveness import living
 from scanqueue.stores._patience import patiently
 from scanqueue.stores._sqlite_errors import explain, may
@@ -61,6 +61,9 @@ class DatabaseFile:
         self._identity: FileIdentity | None = None
         self.owner: OwnerId | None = None
         """Who uses it here."""
+        self._misses_log = False
+        self._memory: OpenFile | None = None
+        """The `-shm` of the log that is missed."""
 
     def resolve(self) -> None:
         """Follow the links of the path: all names of a file lead to the same locks beside it."""
@@ -110,7 +113,8 @@ class DatabaseFile:
             StoreError: Its log is gone, and somebody has that open.
             sqlite3.Error: SQLite refused.
         """
-        if self._lacks_log() and living(self.path, but=self.owner) is not None:
+        is_lost = self.has_lost_log
+        if is_lost or (self._lacks_log() and living(self.path, but=self.owner) is not None):
             self.refuse_lost_log()
         connection = self._connect("mode=rw")
         try:
@@ -184,12 +188,33 @@ class DatabaseFile:
         except OSError:
             return True
 
+    def miss_log(self) -> None:
+        """Have no connection made from now on: it would take another log for the one that is lost.
+
+        Connections are open here that have the lost one open.
+        """
+        if not self._misses_log:
+            with suppress(OSError):  # without it, nobody can tell when that is over
+                self._memory = OpenFile(f"{self.path}-shm")
+            self._misses_log = True
+
+    @property
+    def has_lost_log(self) -> bool:
+        """Whether the log was missed, and somebody may have it open still.
+
+        Whoever closes it last saves what it held, and then removes the `-shm`.
+        """
+        memory = self._memory
+        if memory is not None and not os.fstat(memory.fileno()).st_nlink:
+            self._misses_log, self._memory = False, None
+        return self._misses_log
+
     def refuse_lost_log(self) -> NoReturn:
         """Raise, since somebody has the log open that is gone."""
         message = (
             f"a part of the queue in {self.path!r}, its log {self.path + '-wal'!r}, was deleted or"
-            " replaced while it was in use; end all processes that use the queue: the last one"
-            " saves what the log held"
+            " replaced while it was in use; the last process that closes it saves what it held: if"
+            " this does not pass, end all that use the queue, and do not kill them"
         )
         raise StoreError(message)
 
@@ -242,6 +267,8 @@ class DatabaseFile:
                 " another path, or delete it to begin a new queue"
             )
             raise StoreCorruptError(message)
+        if os.statvfs(self.path).f_flag & os.ST_RDONLY:
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS))
         for path, mode in (
             (self.path, os.R_OK | os.W_OK),
             (os.path.dirname(self.path), os.W_OK | os.X_OK),

@@ -14,6 +14,7 @@ from scanqueue.stores._sqlite_table import SQLiteTable
 
 if TYPE_CHECKING:
     from scanqueue.stores._file_lock import FileIdentity
+    from scanqueue.stores._readers import Readers
     from scanqueue.stores._sqlite_file import DatabaseFile
     from scanqueue.stores._sqlite_state import QueueState
     from scanqueue.stores._unreadable import Unreadable
@@ -63,12 +64,16 @@ class Writer:
         file: The database.
         full: Whether a commit may be asked to reach the disk.
         reported: The records that are known to be unreadable.
+        readers: Those who read the same database here.
     """
 
-    def __init__(self, file: DatabaseFile, reported: Unreadable, *, full: bool) -> None:
+    def __init__(
+        self, file: DatabaseFile, reported: Unreadable, readers: Readers, *, full: bool
+    ) -> None:
         self._file = file
         self._full = full
         self._reported = reported
+        self._readers = readers
         self.tell = reported.tell
         """Log what was found; the caller has no turn."""
         self.first_revision = 0
@@ -80,9 +85,6 @@ class Writer:
         """Whether the next transaction is to see that all is well with the files."""
         self._log: FileIdentity | None = None
         """What its connection writes to."""
-        self._has_lost_log = False
-        """Whether that was gone when the connection was closed. For good: the next one would take
-        another log for it, and damage the database."""
         self._synchronous = ""
         self._begun = 0
         """How many transactions its connection has begun."""
@@ -134,6 +136,7 @@ class Writer:
             raise explain(error, self._file.path) from error
         except StoreError:
             self.rollback()
+            self.let_go_of_lost_log()
             raise
         except BaseException:  # an interrupt: the connection may be set up in part
             self.close()
@@ -143,8 +146,6 @@ class Writer:
     def _open(self) -> sqlite3.Cursor:
         """Open the connection, and keep it, so that `close` finds it even if this fails."""
         self._file.check_identity()  # later, the commit sees to that
-        if self._has_lost_log:
-            self._file.refuse_lost_log()
         self._synchronous, self._begun, self.is_to_look = "", 0, True
         self._cursor = cursor = self._file.connect().cursor()
         cursor.execute(f"PRAGMA busy_timeout = {_PATIENCE}")
@@ -165,9 +166,24 @@ class Writer:
             self._log = self._file.log_identity()
         else:
             self._file.check_identity()  # if that is gone, too, it is what there is to say
-            if not self._file.has_log(self._log):
+            if self.misses_log():
                 self._file.refuse_lost_log()
         self.is_to_look = False  # else again, as long as that raises
+
+    def misses_log(self) -> bool:
+        """Return whether the log that it has open is not what others find by its name any more.
+
+        Thread-safety: any thread. One that has no turn may be wrong.
+        """
+        log = self._log
+        return log is not None and not self._file.has_log(log)
+
+    def let_go_of_lost_log(self) -> None:
+        """Close all connections, if they miss their log: whoever is the last saves what it held."""
+        if self.misses_log():
+            self._file.miss_log()  # no reader is to keep its connection, or make one
+            self._readers.close_idle()
+            self.close()
 
     def _lengthen_log(self, cursor: sqlite3.Cursor) -> None:
         """Give the log the length that it will have, if there is room for that.
@@ -312,8 +328,8 @@ class Writer:
         self._saved = None
         if cursor is not None:
             try:
-                if log is not None:  # now, since the next one cannot tell
-                    self._has_lost_log = not self._file.has_log(log)
+                if log is not None and not self._file.has_log(log):  # the next one cannot tell
+                    self._file.miss_log()
                 with suppress(sqlite3.Error):
                     cursor.close()  # the file stays open as long as a cursor has a statement
             finally:

@@ -107,9 +107,9 @@ class SQLiteStore:
     def _begin(self) -> None:
         reported = Unreadable()
         self._file = DatabaseFile(self.path)
-        self._writer = Writer(self._file, reported, full=self.durability == "full")
-        self._writers: Writers[SQLiteTable] = Writers(self._writer)
         self._readers = Readers(self._file, reported)
+        self._writer = Writer(self._file, reported, self._readers, full=self.durability == "full")
+        self._writers: Writers[SQLiteTable] = Writers(self._writer)
         self._liveness: Liveness | None = None
         self._opening = _sync.Lock()
         """Held while the sign of life is made: a child forked then would keep its lock."""
@@ -182,7 +182,7 @@ class SQLiteStore:
             StoreError: It cannot be read.
         """
         with suppress(StoreError):  # then it is the writers who cannot go on
-            self._renew_sign()
+            self._look_after_files()
         return Reading(self._readers)
 
     def write(self, *, sync: bool = True) -> AbstractContextManager[TaskTable]:
@@ -202,11 +202,11 @@ class SQLiteStore:
         if not self._is_open:
             message = f"the queue in {self.path!r} is not open; start a new service on a new store"
             raise StoreError(message)
-        self._renew_sign()
+        self._look_after_files()
         return Block(self._writers, sync=sync)
 
-    def _renew_sign(self) -> None:
-        """Now and then, put a sign of life back that was deleted, and have the next write look."""
+    def _look_after_files(self) -> None:
+        """Now and then, put a sign of life back that was deleted, and look for the log."""
         if _clock.monotonic() < self._next_look:
             return
         sign = self._liveness
@@ -220,8 +220,20 @@ class SQLiteStore:
             if was_gone:
                 message = "the owner file of this process was deleted; it was made again"
                 log(logger, ERROR, message, path=self._file.path)
+        if self._writer.misses_log():
+            self._save_lost_log()
         self._writer.is_to_look = True
         self._next_look = _clock.monotonic() + _LOOK_INTERVAL
+
+    def _save_lost_log(self) -> None:
+        """Let go of a log that is gone, unless somebody writes now, who sees to it as well."""
+        if self._writers.hold(0):
+            try:
+                self._writer.let_go_of_lost_log()
+            finally:
+                self._writers.let_go()
+            lost = "the log of the queue was deleted or replaced while it was in use"
+            log(logger, ERROR, lost, path=self._file.path)
 
     def dead_owners(self, owners: Collection[OwnerId]) -> Collection[OwnerId]:
         """Return those of the owners whose process is dead for sure.
@@ -292,8 +304,10 @@ def _check_path(path: object) -> str:
         path = os.fspath(path)
     if not isinstance(path, str):
         wrong_type("path", path, "a str or a path of str")
-    if not path or path == ":memory:" or path.startswith("file:"):
+    if not path or path == ":memory:":
         wrong_value("path", path, "the name of a file (a queue in memory has a MemoryStore)")
+    if path.startswith("file:"):
+        wrong_value("path", path, "the name of a file, and no URI")
     if "\0" in path:
         wrong_value("path", path, "without NUL characters")
     if path.endswith(os.sep):
