@@ -56,7 +56,6 @@ class FakeFile:
     """A database that gives the connections that it was made with."""
 
     path = "/queue.db"
-    has_lost_log = False
 
     def __init__(self, *connections: FakeConnection) -> None:
         self.connections = list(connections)

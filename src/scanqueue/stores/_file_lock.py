@@ -28,19 +28,10 @@ _FLAGS = os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0)
 _MODE = 0o644
 
 
-class OpenFile(FileIO):
-    """A file that is open as long as somebody knows it.
+class LockFile(FileIO):
+    """A file to lock, made if need be. A number might get lost to an interrupt, and its lock stay.
 
-    A number might get lost to an interrupt. One that is still open when the interpreter exits is no
-    mistake, as it is with other files.
-    """
-
-    def __del__(self) -> None:
-        self.close()
-
-
-class LockFile(OpenFile):
-    """A file to lock, made if need be.
+    One that is still open when the interpreter exits is no mistake, as it is with other files.
 
     Args:
         path: The file.
@@ -49,6 +40,9 @@ class LockFile(OpenFile):
     def __init__(self, path: str) -> None:
         super().__init__(path, "a+")
         self.identity = identity(os.fstat(self.fileno()))
+
+    def __del__(self) -> None:
+        self.close()
 
 
 def acquire(file: int | LockFile) -> None:

@@ -69,8 +69,7 @@ class Readers:
     def give_back(self, reader: Reading, connection: sqlite3.Connection | None) -> None:
         """Take a connection back, or None instead of one that is of no use any more."""
         with self._lock:
-            keeps = self._keeps and not self.file.has_lost_log
-            if connection is not None and keeps and len(self._idle) < _IDLE_LIMIT:
+            if connection is not None and self._keeps and len(self._idle) < _IDLE_LIMIT:
                 self._idle.append(connection)
                 connection = None
         if connection is not None:  # before it is counted off: a fork must not come in between

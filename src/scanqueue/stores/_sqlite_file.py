@@ -20,7 +20,7 @@ from scanqueue.errors import (
     StoreVersionError,
 )
 from scanqueue.stores import _file_lock, _patience
-from scanqueue.stores._file_lock import OpenFile, beside, identity
+from scanqueue.stores._file_lock import beside, identity
 from scanqueue.stores._liveness import living
 from scanqueue.stores._patience import patiently
 from scanqueue.stores._sqlite_errors import explain, may
@@ -43,6 +43,8 @@ _SMALLEST = 512
 
 _COMPANIONS = ("-journal", "-wal", "-shm")
 _LOCK = "-lock"
+_GONE = (-1, -1)
+"""The identity of no file."""
 _DRAFT = re.compile(r"[0-9a-f]{32}")
 
 
@@ -61,9 +63,10 @@ class DatabaseFile:
         self._identity: FileIdentity | None = None
         self.owner: OwnerId | None = None
         """Who uses it here."""
-        self._misses_log = False
-        self._memory: OpenFile | None = None
-        """The `-shm` of the log that is missed."""
+        self.log: FileIdentity | None = None
+        """SQLite's log, as the connection that writes here has it open. If it was missed when that
+        was closed, it stays: a connection would take another log for it, and damage the database.
+        """
 
     def resolve(self) -> None:
         """Follow the links of the path: all names of a file lead to the same locks beside it."""
@@ -113,8 +116,8 @@ class DatabaseFile:
             StoreError: Its log is gone, and somebody has that open.
             sqlite3.Error: SQLite refused.
         """
-        is_lost = self.has_lost_log
-        if is_lost or (self._lacks_log() and living(self.path, but=self.owner) is not None):
+        others_have_log = self._lacks_log() and living(self.path, but=self.owner) is not None
+        if others_have_log or self.misses_log():
             self.refuse_lost_log()
         connection = self._connect("mode=rw")
         try:
@@ -174,47 +177,33 @@ class DatabaseFile:
             raise StoreError(message)
 
     def log_identity(self) -> FileIdentity | None:
-        """Return what tells SQLite's log from all others; None: it cannot be told."""
-        with suppress(OSError):
-            return identity(os.stat(f"{self.path}-wal"))
-        return None
+        """Return what tells SQLite's log from all others, while it must be there.
 
-    def has_log(self, log: FileIdentity) -> bool:
-        """Return whether SQLite's log is still that one, for all that can be told."""
+        Returns:
+            What no other file has, if it is gone. None: it cannot be told.
+        """
         try:
-            return identity(os.stat(f"{self.path}-wal")) == log
+            return identity(os.stat(f"{self.path}-wal"))
         except FileNotFoundError:
-            return False
+            return _GONE
         except OSError:
-            return True
+            return None
 
-    def miss_log(self) -> None:
-        """Have no connection made from now on: it would take another log for the one that is lost.
+    def misses_log(self) -> bool:
+        """Return whether the log is gone, or another one, for all that can be told.
 
-        Connections are open here that have the lost one open.
+        Thread-safety: any thread. One that has no turn may be wrong for a moment.
         """
-        if not self._misses_log:
-            with suppress(OSError):  # without it, nobody can tell when that is over
-                self._memory = OpenFile(f"{self.path}-shm")
-            self._misses_log = True
-
-    @property
-    def has_lost_log(self) -> bool:
-        """Whether the log was missed, and somebody may have it open still.
-
-        Whoever closes it last saves what it held, and then removes the `-shm`.
-        """
-        memory = self._memory
-        if memory is not None and not os.fstat(memory.fileno()).st_nlink:
-            self._misses_log, self._memory = False, None
-        return self._misses_log
+        log = self.log
+        found = None if log is None else self.log_identity()
+        return found is not None and (found != log or found == _GONE)
 
     def refuse_lost_log(self) -> NoReturn:
         """Raise, since somebody has the log open that is gone."""
         message = (
             f"a part of the queue in {self.path!r}, its log {self.path + '-wal'!r}, was deleted or"
-            " replaced while it was in use; the last process that closes it saves what it held: if"
-            " this does not pass, end all that use the queue, and do not kill them"
+            " replaced while it was in use; what it held is being saved: end all processes that use"
+            " the queue, and then start them again"
         )
         raise StoreError(message)
 

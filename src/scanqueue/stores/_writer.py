@@ -13,8 +13,6 @@ from scanqueue.stores._sqlite_state import load
 from scanqueue.stores._sqlite_table import SQLiteTable
 
 if TYPE_CHECKING:
-    from scanqueue.stores._file_lock import FileIdentity
-    from scanqueue.stores._readers import Readers
     from scanqueue.stores._sqlite_file import DatabaseFile
     from scanqueue.stores._sqlite_state import QueueState
     from scanqueue.stores._unreadable import Unreadable
@@ -64,16 +62,12 @@ class Writer:
         file: The database.
         full: Whether a commit may be asked to reach the disk.
         reported: The records that are known to be unreadable.
-        readers: Those who read the same database here.
     """
 
-    def __init__(
-        self, file: DatabaseFile, reported: Unreadable, readers: Readers, *, full: bool
-    ) -> None:
+    def __init__(self, file: DatabaseFile, reported: Unreadable, *, full: bool) -> None:
         self._file = file
         self._full = full
         self._reported = reported
-        self._readers = readers
         self.tell = reported.tell
         """Log what was found; the caller has no turn."""
         self.first_revision = 0
@@ -83,8 +77,6 @@ class Writer:
         """Of its one connection; all statements are run on this one."""
         self.is_to_look = True
         """Whether the next transaction is to see that all is well with the files."""
-        self._log: FileIdentity | None = None
-        """What its connection writes to."""
         self._synchronous = ""
         self._begun = 0
         """How many transactions its connection has begun."""
@@ -136,7 +128,7 @@ class Writer:
             raise explain(error, self._file.path) from error
         except StoreError:
             self.rollback()
-            self.let_go_of_lost_log()
+            self.save_lost_log()
             raise
         except BaseException:  # an interrupt: the connection may be set up in part
             self.close()
@@ -161,29 +153,23 @@ class Writer:
             StoreError: It cannot. What is written to another log is lost if the process is killed.
             sqlite3.Error: SQLite refused.
         """
-        if self._log is None:
+        if self._file.log is None:
             cursor.execute(_WRITE_NOTHING)
-            self._log = self._file.log_identity()
-        else:
-            self._file.check_identity()  # if that is gone, too, it is what there is to say
-            if self.misses_log():
-                self._file.refuse_lost_log()
+            self._file.log = self._file.log_identity()
+        self._file.check_identity()  # if that is gone, too, it is what there is to say
+        if self._file.misses_log():
+            self._file.refuse_lost_log()
         self.is_to_look = False  # else again, as long as that raises
 
-    def misses_log(self) -> bool:
-        """Return whether the log that it has open is not what others find by its name any more.
+    def save_lost_log(self) -> None:
+        """Copy what a log that is gone holds to the database, as far as that works now.
 
-        Thread-safety: any thread. One that has no turn may be wrong.
+        Nobody can read it any more once the last process that has it open ends, or is killed. No
+        transaction is open.
         """
-        log = self._log
-        return log is not None and not self._file.has_log(log)
-
-    def let_go_of_lost_log(self) -> None:
-        """Close all connections, if they miss their log: whoever is the last saves what it held."""
-        if self.misses_log():
-            self._file.miss_log()  # no reader is to keep its connection, or make one
-            self._readers.close_idle()
-            self.close()
+        if self._cursor is not None and self._file.misses_log():
+            with suppress(sqlite3.Error):  # no room, say; it is tried again
+                self._cursor.execute("PRAGMA wal_checkpoint").fetchall()
 
     def _lengthen_log(self, cursor: sqlite3.Cursor) -> None:
         """Give the log the length that it will have, if there is room for that.
@@ -323,17 +309,19 @@ class Writer:
 
     def close(self) -> None:
         """Close the connection; the next `begin` opens another one."""
-        cursor, self._cursor = self._cursor, None
-        log, self._log = self._log, None
-        self._saved = None
-        if cursor is not None:
-            try:
-                if log is not None and not self._file.has_log(log):  # the next one cannot tell
-                    self._file.miss_log()
-                with suppress(sqlite3.Error):
-                    cursor.close()  # the file stays open as long as a cursor has a statement
-            finally:
-                cursor.connection.close()
+        try:
+            self.save_lost_log()
+        finally:
+            cursor, self._cursor = self._cursor, None
+            self._saved = None
+            if cursor is not None:
+                try:
+                    if not self._file.misses_log():
+                        self._file.log = None
+                    with suppress(sqlite3.Error):
+                        cursor.close()  # the file stays open as long as a cursor has a statement
+                finally:
+                    cursor.connection.close()
 
     def forget(self) -> sqlite3.Cursor | None:  # pragma: no cover - in forked children only
         """Let go of the connection without closing it, and return what keeps it open."""

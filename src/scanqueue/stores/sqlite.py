@@ -107,13 +107,14 @@ class SQLiteStore:
     def _begin(self) -> None:
         reported = Unreadable()
         self._file = DatabaseFile(self.path)
-        self._readers = Readers(self._file, reported)
-        self._writer = Writer(self._file, reported, self._readers, full=self.durability == "full")
+        self._writer = Writer(self._file, reported, full=self.durability == "full")
         self._writers: Writers[SQLiteTable] = Writers(self._writer)
+        self._readers = Readers(self._file, reported)
         self._liveness: Liveness | None = None
         self._opening = _sync.Lock()
         """Held while the sign of life is made: a child forked then would keep its lock."""
         self._is_open = False
+        self._misses_log = False
         self._next_look = 0.0
         # At exit nothing is closed: a daemon thread may be at work, and SQLite needs no closing.
         self._signs: list[Liveness] = []
@@ -206,7 +207,7 @@ class SQLiteStore:
         return Block(self._writers, sync=sync)
 
     def _look_after_files(self) -> None:
-        """Now and then, put a sign of life back that was deleted, and look for the log."""
+        """Now and then, put a sign of life back that was deleted, and see whether the log was."""
         if _clock.monotonic() < self._next_look:
             return
         sign = self._liveness
@@ -220,20 +221,18 @@ class SQLiteStore:
             if was_gone:
                 message = "the owner file of this process was deleted; it was made again"
                 log(logger, ERROR, message, path=self._file.path)
-        if self._writer.misses_log():
-            self._save_lost_log()
+        was_missed, self._misses_log = self._misses_log, self._file.misses_log()
+        if self._misses_log:
+            if self._writers.hold(0):  # else somebody writes, who sees to it as well
+                try:
+                    self._writer.save_lost_log()
+                finally:
+                    self._writers.let_go()
+            if not was_missed:
+                lost = "the log of the queue was deleted or replaced while it was in use"
+                log(logger, ERROR, lost, path=self._file.path)
         self._writer.is_to_look = True
         self._next_look = _clock.monotonic() + _LOOK_INTERVAL
-
-    def _save_lost_log(self) -> None:
-        """Let go of a log that is gone, unless somebody writes now, who sees to it as well."""
-        if self._writers.hold(0):
-            try:
-                self._writer.let_go_of_lost_log()
-            finally:
-                self._writers.let_go()
-            lost = "the log of the queue was deleted or replaced while it was in use"
-            log(logger, ERROR, lost, path=self._file.path)
 
     def dead_owners(self, owners: Collection[OwnerId]) -> Collection[OwnerId]:
         """Return those of the owners whose process is dead for sure.
