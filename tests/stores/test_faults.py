@@ -27,7 +27,7 @@ from scanqueue.errors import (
 from scanqueue.models import LibraryId
 from scanqueue.records import TaskRecord
 from scanqueue.stores import _patience, _sqlite_file, _writer, sqlite
-from scanqueue.stores._sqlite_errors import explain
+from scanqueue.stores._sqlite_errors import explain, may
 from scanqueue.stores.sqlite import SQLiteStore
 from tests.interrupts import Interrupt
 from tests.stores.crowd import noted_limits
@@ -168,7 +168,9 @@ def test_a_log_that_is_deleted_under_way_is_missed(
             with suppress(StoreError):  # no reader has a connection so far
                 waiting(store)
     assert as_if_killed(path, is_replaced=is_replaced) == ["music"]
-    assert caplog.messages == ["the log of the queue was deleted or replaced while it was in use"]
+    (record,) = caplog.records
+    assert record.message == "the log of the queue was deleted or replaced while it was in use"
+    assert vars(record)["scanqueue_path"] == str(path)
     store.close()
     assert waiting(open_store("you")) == ["music"]
 
@@ -950,6 +952,22 @@ def test_a_process_that_has_too_many_files_open_hears_so(path: Path) -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (lowest, limits[1]))
         with pytest.raises(StoreError, match="too many files are open"):
             waiting(store)
+
+
+def test_what_this_process_may_is_asked_for_the_user_that_it_acts_for(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the system can tell."""
+    asked: list[dict[str, bool]] = []
+    can_tell = os.access in os.supports_effective_ids
+
+    def access(path: str, mode: int, **options: bool) -> bool:
+        asked.append(options)
+        return True
+
+    monkeypatch.setattr(os, "access", access)
+    assert may(str(path), os.R_OK)
+    assert asked == [{"effective_ids": can_tell}]
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may become another user")

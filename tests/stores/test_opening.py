@@ -567,7 +567,7 @@ def test_a_read_only_file_system_is_refused(tmp_path: Path) -> None:
         subprocess.run(["mount", "-o", "remount,ro", folder], check=True)  # noqa: S607
         text = (
             "the queue in {} failed: its disk is mounted read-only; have it mounted to be written,"
-            " or choose another path (...)"
+            " or choose another path (Read-only file system)"
         )
         refused(folder / "queue.db", StoreReadOnlyError, text)
         refused(folder / "new.db", StoreReadOnlyError, text)
