@@ -32,7 +32,16 @@ from scanqueue.stores.sqlite import SQLiteStore
 from tests.interrupts import Interrupt
 from tests.stores.crowd import noted_limits
 from tests.stores.test_opening import mounted
-from tests.stores.tools import PATIENCE, Call, OpenStore, put, submit, waiting, writing_connection
+from tests.stores.tools import (
+    PATIENCE,
+    Call,
+    OpenStore,
+    Waiting,
+    put,
+    submit,
+    waiting,
+    writing_connection,
+)
 
 # --- the file ---
 
@@ -243,6 +252,22 @@ def test_what_cannot_be_saved_of_a_lost_log_is_saved_later(
     with pytest.raises(StoreError, match=LOST):
         submit(store, "books")
     assert as_if_killed(path) == list(range(20))
+
+
+def test_a_log_that_is_missing_for_a_moment_is_not_missed(
+    store: SQLiteStore, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As if one process ended and another one began while somebody looks."""
+    submit(store, "music")
+    log = path.with_name(f"{path.name}-wal")
+    away = log.rename(path.with_name("away"))
+    waiting_for = Waiting(lambda: away.rename(log))
+    monkeypatch.setattr("scanqueue._sync.Event", waiting_for)
+    late = SQLiteStore(path)
+    late.open("late", 1000)
+    assert waiting_for.times == 3
+    assert waiting(late) == ["music"]
+    late.close()
 
 
 def test_a_log_that_is_deleted_before_the_first_look_is_missed(

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NoReturn
 from urllib.parse import quote
 from uuid import uuid4
 
+from scanqueue import _sync
 from scanqueue.errors import (
     StoreCorruptError,
     StoreError,
@@ -43,6 +44,9 @@ _SMALLEST = 512
 
 _COMPANIONS = ("-journal", "-wal", "-shm")
 _LOCK = "-lock"
+_LOOKS, _LOOK_AGAIN = 5, 0.01
+"""How often, and after how many seconds each, it is looked for a log before that is taken for lost:
+while one process ends and the next one begins, it may seem to be."""
 _GONE = (-1, -1)
 """The identity of no file."""
 _DRAFT = re.compile(r"[0-9a-f]{32}")
@@ -116,8 +120,7 @@ class DatabaseFile:
             StoreError: Its log is gone, and somebody has that open.
             sqlite3.Error: SQLite refused.
         """
-        others_have_log = self._lacks_log() and living(self.path, but=self.owner) is not None
-        if others_have_log or self.misses_log():
+        if self._has_lost_log():
             self.refuse_lost_log()
         connection = self._connect("mode=rw")
         try:
@@ -206,6 +209,15 @@ class DatabaseFile:
             " the queue, and then start them again"
         )
         raise StoreError(message)
+
+    def _has_lost_log(self) -> bool:
+        """Return whether somebody has a log open that is gone, and not just seems to have one."""
+        for _ in range(_LOOKS):
+            others_have_log = self._lacks_log() and living(self.path, but=self.owner) is not None
+            if not (others_have_log or self.misses_log()):
+                return False
+            _sync.Event().wait(_LOOK_AGAIN)
+        return True
 
     def _lacks_log(self) -> bool:
         """Return whether the log is gone that others who are alive have open.
