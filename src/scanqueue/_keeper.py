@@ -151,7 +151,8 @@ class Keeper:
                 steps.append(self._see)
             if now >= recover_at:
                 recover_at = now + RECOVERY_INTERVAL
-                steps.append(self._recover)
+                if not core.hub.closed:
+                    steps.append(core.recover)
             for step in steps:
                 try:
                     step()
@@ -178,7 +179,3 @@ class Keeper:
         except BaseException:
             self._foreign_change = True  # it is still to be seen
             raise
-
-    def _recover(self) -> None:
-        if not self._core.hub.closed:
-            self._core.recover()

@@ -19,11 +19,11 @@ from scanqueue.errors import (
 _LITTLE_ROOM = 1 << 16
 """Bytes: with less than this left, a failed write is taken for a full disk."""
 
-_ASKS_FOR_EFFECTIVE = os.access in os.supports_effective_ids
-"""Whether this system can tell what a process may, though another user started it."""
-
 _FEW_FILES = 8
 """The same, where no more than that can be made."""
+
+_ASKS_FOR_EFFECTIVE = os.access in os.supports_effective_ids
+"""Whether this system can tell what a process may, though another user started it."""
 
 _NO_ROOM: Final = (StoreFullError, "no room is left on its disk; free some")
 _READ_ONLY: Final = (

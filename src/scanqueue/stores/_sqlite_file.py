@@ -44,9 +44,11 @@ _SMALLEST = 512
 
 _COMPANIONS = ("-journal", "-wal", "-shm")
 _LOCK = "-lock"
-_LOOKS, _LOOK_AGAIN = 5, 0.01
-"""How often, and after how many seconds each, it is looked for a log before that is taken for lost:
-while one process ends and the next one begins, it may seem to be."""
+_LOOKS = 5
+"""How often a log is looked for before it is taken for lost: for a moment it may seem so, while one
+process ends and the next one begins."""
+_LOOK_AGAIN = 0.01
+"""Seconds between two looks."""
 _GONE = (-1, -1)
 """The identity of no file."""
 _DRAFT = re.compile(r"[0-9a-f]{32}")
@@ -69,8 +71,7 @@ class DatabaseFile:
         """Who uses it here."""
         self.log: FileIdentity | None = None
         """SQLite's log, as the connection that writes here has it open. If it was missed when that
-        was closed, it stays: a connection would take another log for it, and damage the database.
-        """
+        was closed, it stays: another connection would take another log for it."""
 
     def resolve(self) -> None:
         """Follow the links of the path: all names of a file lead to the same locks beside it."""
@@ -192,12 +193,8 @@ class DatabaseFile:
         except OSError:
             return None
 
-    def misses_log(self) -> bool:
-        """Return whether the log is gone, or another one, for all that can be told.
-
-        Thread-safety: any thread. One that has no turn may be wrong for a moment.
-        """
-        log = self.log
+    def misses(self, log: FileIdentity | None) -> bool:
+        """Return whether a log is gone, or another one is there, for all that can be told."""
         found = None if log is None else self.log_identity()
         return found is not None and (found != log or found == _GONE)
 
@@ -205,8 +202,8 @@ class DatabaseFile:
         """Raise, since somebody has the log open that is gone."""
         message = (
             f"a part of the queue in {self.path!r}, its log {self.path + '-wal'!r}, was deleted or"
-            " replaced while it was in use; what it held is being saved: end all processes that use"
-            " the queue, and then start them again"
+            " replaced while it was in use; end all processes that use the queue: the last one"
+            " saves what the log held"
         )
         raise StoreError(message)
 
@@ -214,7 +211,7 @@ class DatabaseFile:
         """Return whether somebody has a log open that is gone, and not just seems to have one."""
         for _ in range(_LOOKS):
             others_have_log = self._lacks_log() and living(self.path, but=self.owner) is not None
-            if not (others_have_log or self.misses_log()):
+            if not (others_have_log or self.misses(self.log)):
                 return False
             _sync.Event().wait(_LOOK_AGAIN)
         return True

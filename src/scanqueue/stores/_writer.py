@@ -128,7 +128,6 @@ class Writer:
             raise explain(error, self._file.path) from error
         except StoreError:
             self.rollback()
-            self.save_lost_log()
             raise
         except BaseException:  # an interrupt: the connection may be set up in part
             self.close()
@@ -157,19 +156,9 @@ class Writer:
             cursor.execute(_WRITE_NOTHING)
             self._file.log = self._file.log_identity()
         self._file.check_identity()  # if that is gone, too, it is what there is to say
-        if self._file.misses_log():
+        if self._file.misses(self._file.log):
             self._file.refuse_lost_log()
         self.is_to_look = False  # else again, as long as that raises
-
-    def save_lost_log(self) -> None:
-        """Copy what a log that is gone holds to the database, as far as that works now.
-
-        Nobody can read it any more once the last process that has it open ends, or is killed. No
-        transaction is open.
-        """
-        if self._cursor is not None and self._file.misses_log():
-            with suppress(sqlite3.Error):  # no room, say; it is tried again
-                self._cursor.execute("PRAGMA wal_checkpoint").fetchall()
 
     def _lengthen_log(self, cursor: sqlite3.Cursor) -> None:
         """Give the log the length that it will have, if there is room for that.
@@ -309,19 +298,17 @@ class Writer:
 
     def close(self) -> None:
         """Close the connection; the next `begin` opens another one."""
-        try:
-            self.save_lost_log()
-        finally:
-            cursor, self._cursor = self._cursor, None
-            self._saved = None
-            if cursor is not None:
-                try:
-                    if not self._file.misses_log():
-                        self._file.log = None
-                    with suppress(sqlite3.Error):
-                        cursor.close()  # the file stays open as long as a cursor has a statement
-                finally:
-                    cursor.connection.close()
+        cursor, self._cursor = self._cursor, None
+        log, self._file.log = self._file.log, None
+        self._saved = None
+        if cursor is not None:
+            try:
+                if self._file.misses(log):  # now, since the next one cannot tell
+                    self._file.log = log
+                with suppress(sqlite3.Error):
+                    cursor.close()  # the file stays open as long as a cursor has a statement
+            finally:
+                cursor.connection.close()
 
     def forget(self) -> sqlite3.Cursor | None:  # pragma: no cover - in forked children only
         """Let go of the connection without closing it, and return what keeps it open."""

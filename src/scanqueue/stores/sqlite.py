@@ -114,9 +114,11 @@ class SQLiteStore:
         self._opening = _sync.Lock()
         """Held while the sign of life is made: a child forked then would keep its lock."""
         self._is_open = False
-        self._misses_log = False
         self._next_look = 0.0
-        # At exit nothing is closed: a daemon thread may be at work, and SQLite needs no closing.
+        self._saving = weakref.finalize(
+            self, _save_lost_log, self._file, self._writers, self._writer, self._readers
+        )
+        # Nothing else is closed at exit: a daemon thread may be at work; SQLite needs no closing.
         self._signs: list[Liveness] = []
         self._closing = weakref.finalize(self, _close, self._writer, self._readers, self._signs)
         self._closing.atexit = False
@@ -183,7 +185,7 @@ class SQLiteStore:
             StoreError: It cannot be read.
         """
         with suppress(StoreError):  # then it is the writers who cannot go on
-            self._look_after_files()
+            self._renew_sign()
         return Reading(self._readers)
 
     def write(self, *, sync: bool = True) -> AbstractContextManager[TaskTable]:
@@ -203,11 +205,11 @@ class SQLiteStore:
         if not self._is_open:
             message = f"the queue in {self.path!r} is not open; start a new service on a new store"
             raise StoreError(message)
-        self._look_after_files()
+        self._renew_sign()
         return Block(self._writers, sync=sync)
 
-    def _look_after_files(self) -> None:
-        """Now and then, put a sign of life back that was deleted, and see whether the log was."""
+    def _renew_sign(self) -> None:
+        """Now and then, put a sign of life back that was deleted, and have the next write look."""
         if _clock.monotonic() < self._next_look:
             return
         sign = self._liveness
@@ -221,16 +223,6 @@ class SQLiteStore:
             if was_gone:
                 message = "the owner file of this process was deleted; it was made again"
                 log(logger, ERROR, message, path=self._file.path)
-        was_missed, self._misses_log = self._misses_log, self._file.misses_log()
-        if self._misses_log:
-            if self._writers.hold(0):  # else somebody writes, who sees to it as well
-                try:
-                    self._writer.save_lost_log()
-                finally:
-                    self._writers.let_go()
-            if not was_missed:
-                lost = "the log of the queue was deleted or replaced while it was in use"
-                log(logger, ERROR, lost, path=self._file.path)
         self._writer.is_to_look = True
         self._next_look = _clock.monotonic() + _LOOK_INTERVAL
 
@@ -287,7 +279,20 @@ class SQLiteStore:
         if self._liveness is not None:
             self._liveness.forget()
         self._closing.detach()
+        self._saving.detach()
         self._begin()
+
+
+def _save_lost_log(
+    file: DatabaseFile, writers: Writers[SQLiteTable], writer: Writer, readers: Readers
+) -> None:
+    """Close a log that is gone: the last process that has it open saves what it held.
+
+    That of a service whose scans do not end would be open when the process ends.
+    """
+    if file.misses(file.log) and writers.hold(_FORK_PATIENCE):
+        readers.hold(_FORK_PATIENCE)
+        writer.close()
 
 
 def _close(writer: Writer, readers: Readers, signs: list[Liveness]) -> None:
