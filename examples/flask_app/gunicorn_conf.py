@@ -16,6 +16,9 @@ workers = 3
 threads = 12  # more than the event streams that a process holds open
 graceful_timeout = 15  # longer than the queue needs to shut down
 
+RETRY_AFTER = 2.0
+"""Seconds after which a start that failed is tried again."""
+
 
 def on_starting(_server: Any) -> None:  # noqa: ANN401 - gunicorn has no types
     """Say what is wrong with the settings once, and before there are workers to say it."""
@@ -26,18 +29,16 @@ def on_starting(_server: Any) -> None:  # noqa: ANN401 - gunicorn has no types
 
 def post_worker_init(worker: Any) -> None:  # noqa: ANN401 - same
     """Start the queue: after the fork, and as soon as the process is there."""
-    is_started = start_queue(worker)
-    Thread(target=attend, args=[worker, is_started], daemon=True).start()
+    Thread(target=attend, args=[worker, start_queue(worker)], daemon=True).start()
 
 
 def start_queue(worker: Any) -> bool:  # noqa: ANN401 - same
     """Start the queue, and return whether it is; an exception would end all of gunicorn here."""
     from flask_app.app import scan_queue  # noqa: PLC0415 - in the worker, not in gunicorn itself
-    from scanqueue import StoreError  # noqa: PLC0415 - same
 
     try:
         scan_queue.start(worker.wsgi)
-    except StoreError as error:  # it may pass; until then requests are told
+    except Exception as error:  # noqa: BLE001 - it may pass; until then requests are told
         worker.log.warning("The queue cannot be started; trying again: %s", error)
         return False
     return True
@@ -51,8 +52,9 @@ def attend(worker: Any, is_started: bool) -> None:  # noqa: ANN401, FBT001 - sam
     from flask_app.app import scan_queue  # noqa: PLC0415 - same
 
     while worker.alive:
-        is_started = is_started or start_queue(worker)
-        time.sleep(0.2 if is_started else 2)
+        time.sleep(0.2 if is_started else RETRY_AFTER)
+        if worker.alive and not is_started:
+            is_started = start_queue(worker)
     scan_queue.shut_down(worker.wsgi)
 
 

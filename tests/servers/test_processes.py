@@ -162,7 +162,7 @@ def test_a_store_that_fails_for_a_while_ends_no_server(
     away = file.rename(file.with_name("away"))
     file.write_bytes(b"no database" * 100)
     with serving(folder, *module) as server:
-        for _ in range(3):
+        for _ in range(4):
             server.read_log(r"(queue cannot be started; trying again)")
         answer = httpx2.get(f"{server.address}/api/scan-queue", headers=BEARER)
         assert answer.json()["type"] == "urn:scanqueue:store-corrupt"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 
 import pytest
@@ -155,8 +156,10 @@ class Crowd:
         """Make a call; return when it has queued up, or has ended without that."""
         before = self._arrivals()
         call = Call(work)
+        end = time.monotonic() + PATIENCE
         while call.is_alive() and self._arrivals() == before:
-            pass
+            assert time.monotonic() < end, "it did not queue up"
+            time.sleep(0)
         return call
 
     def _arrivals(self) -> int:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import re
-import resource
 import sqlite3
 import subprocess
 import sys
@@ -178,16 +177,7 @@ def test_a_log_that_is_missed_is_saved_at_exit(path: Path) -> None:
         "os.unlink(sys.argv[1] + '-wal')\n"
         "print(queue.shutdown(0))\n"
     )
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
-    ended = subprocess.run(
-        [sys.executable, "-c", script, str(path)],
-        check=True,
-        env=environment,
-        stdout=subprocess.PIPE,
-        timeout=60,
-        text=True,
-    )
-    assert ended.stdout == "False\n"
+    assert run(script, path) == "False\n"
     with closing(sqlite3.connect(path)) as tool:
         found = tool.execute("SELECT library_id FROM tasks ORDER BY seq").fetchall()
     assert found == [("music",), ("films",)]
@@ -915,20 +905,38 @@ def refuse(number: int) -> Callable[..., int]:
     return fail
 
 
+def run(script: str, path: Path) -> str:
+    """Run a script in a process of its own, with a path; return what it prints."""
+    ended = subprocess.run(
+        [sys.executable, "-c", script, str(path)],
+        check=True,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+        stdout=subprocess.PIPE,
+        timeout=60,
+        text=True,
+    )
+    return ended.stdout
+
+
 def test_a_process_that_has_too_many_files_open_hears_so(path: Path) -> None:
     """What it has open already is of no use, since a read takes a connection of its own."""
-    store = SQLiteStore(path)
-    store.open("me", 1000)
-    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with ExitStack() as stack:
-        stack.callback(store.close)
-        stack.callback(resource.setrlimit, resource.RLIMIT_NOFILE, limits)
-        stack.enter_context(store.read())  # the one that waits for a reader
-        lowest = os.dup(0)
-        os.close(lowest)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (lowest, limits[1]))
-        with pytest.raises(StoreError, match="too many files are open"):
-            waiting(store)
+    script = (
+        "import os, resource, sys\n"
+        "from scanqueue.errors import StoreError\n"
+        "from scanqueue.stores import SQLiteStore\n"
+        "store = SQLiteStore(sys.argv[1])\n"
+        "store.open('me', 1000)\n"
+        "with store.read():  # on the connection that there is\n"
+        "    lowest = os.open('/dev/null', os.O_RDONLY)\n"
+        "    os.close(lowest)\n"
+        "    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest, lowest))\n"
+        "    try:\n"
+        "        with store.read():\n"
+        "            pass\n"
+        "    except StoreError as error:\n"
+        "        print(error)\n"
+    )
+    assert "too many files are open; close some" in run(script, path)
 
 
 def test_what_this_process_may_is_asked_for_the_user_that_it_acts_for(
@@ -959,6 +967,5 @@ def test_who_may_write_is_whom_the_process_acts_for(path: Path) -> None:
         "    store.open(f'me{number}', 1000)\n"
         "    store.close()\n"
     )
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     path.parent.chmod(0o700)
-    subprocess.run([sys.executable, "-c", script, str(path)], check=True, env=environment)
+    run(script, path)

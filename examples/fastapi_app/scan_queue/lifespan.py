@@ -9,7 +9,7 @@ from threading import current_thread, main_thread
 from types import FrameType
 from typing import Any, Protocol
 
-from scanqueue import LibraryId, QueueClosedError, ScanQueueService, StoreError
+from scanqueue import LibraryId, ScanQueueService, StoreError
 from scanqueue.aio import AsyncScanQueue
 
 logger = logging.getLogger(__name__)
@@ -74,10 +74,12 @@ async def running(
     ending = asyncio.Lock()  # whoever comes second waits for the first, and not once more
 
     starting: asyncio.Task[None] | None = None
+    stop = asyncio.Event()
 
     async def shut_down() -> None:
+        stop.set()
         if starting is not None:
-            starting.cancel()
+            await starting
         async with ending:
             if triggers is not None:
                 await asyncio.to_thread(triggers.stop)
@@ -86,7 +88,7 @@ async def running(
 
     try:
         if not await start(queue, triggers):
-            starting = asyncio.create_task(keep_starting(queue, triggers))
+            starting = asyncio.create_task(keep_starting(queue, triggers, stop))
         with called_on_stop(shut_down):
             yield ScanQueue(queue, find_library, max_streams)
     finally:
@@ -105,13 +107,19 @@ async def start(queue: AsyncScanQueue, triggers: Triggers | None) -> bool:
     return True
 
 
-async def keep_starting(queue: AsyncScanQueue, triggers: Triggers | None) -> None:
-    """Try again until it works, or the queue is shut down."""
-    with suppress(QueueClosedError):
-        while True:
-            await asyncio.sleep(RETRY_AFTER)
-            if await start(queue, triggers):
-                return
+async def keep_starting(
+    queue: AsyncScanQueue, triggers: Triggers | None, stop: asyncio.Event
+) -> None:
+    """Try again until it works, or the server stops."""
+    is_started = False
+    while not is_started:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), RETRY_AFTER)
+            return
+        try:
+            is_started = await start(queue, triggers)
+        except Exception:
+            logger.exception("the queue cannot be started; trying again")
 
 
 @contextmanager
