@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 from functools import partial
+from itertools import count
 from typing import TYPE_CHECKING
 
 import pytest
 
 from scanqueue.errors import StoreBusyError, StoreError
-from scanqueue.stores import _block, _group
+from scanqueue.stores import _block, _file_lock, _group, _liveness, _patience, sqlite
 from scanqueue.stores._block import Block
 from tests.interrupts import Interrupt, Interrupter
 from tests.stores.crowd import Crowd
-from tests.stores.tools import PATIENCE, Call
+from tests.stores.test_liveness import open_files
+from tests.stores.tools import PATIENCE, Call, waiting
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
+
+    from scanqueue.stores.sqlite import SQLiteStore
 
 FILES = {_block.__file__, _group.__file__}
 
@@ -131,3 +137,32 @@ def try_all_places(victim: str, others: str, *, in_blocks: bool, **options: bool
             break
         number += 1
     assert number > 5
+
+
+@pytest.mark.logs_errors
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # in a `__del__`
+def test_a_sign_of_life_whose_making_is_interrupted_is_given_the_next_time(
+    store: SQLiteStore, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Wherever that is, nobody waits for what nobody holds."""
+    monkeypatch.setattr(sqlite, "_LOOK_INTERVAL", 0.0)
+    (sign,) = path.parent.glob("*-owner-me")
+    files = [str(module.__file__) for module in (_liveness, _file_lock, _patience, sqlite)]
+    for number in count(1):
+        sign.unlink()
+        interrupter = Interrupter(number, files)
+        interrupter.begin()
+        try:
+            waiting(store)
+        except Interrupt:
+            pass
+        finally:
+            interrupter.end()
+        place = f"after an interrupt at {interrupter.place}"
+        assert Call(partial(waiting, store)).result() == [], place
+        assert not _file_lock.is_free(str(sign)), place
+        gc.collect()  # what the interrupt left
+        assert open_files().count(str(sign)) == 1, place
+        if interrupter.place is None:
+            break
+    assert number > 20

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import gc
 import os
 import re
 import shutil
@@ -16,7 +15,6 @@ import threading
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from functools import partial
-from itertools import count
 from pathlib import Path
 from uuid import UUID
 
@@ -24,11 +22,10 @@ import pytest
 
 from scanqueue import ScanQueueService, TaskResult, TaskStatus, _forks
 from scanqueue.errors import QueueClosedError, StoreBusyError, StoreError, StoreFullError
-from scanqueue.stores import _file_lock, _liveness, _patience, _sqlite_file, sqlite
+from scanqueue.stores import _file_lock, _patience, _sqlite_file, sqlite
 from scanqueue.stores._liveness import Liveness
 from scanqueue.stores._sqlite_table import SQLiteView
 from scanqueue.stores.sqlite import SQLiteStore
-from tests.interrupts import Interrupt, Interrupter
 from tests.stores.tools import PATIENCE, Call, OpenStore, Waiting, claim, edit, submit, waiting
 
 OTHER = """
@@ -570,36 +567,6 @@ def test_an_owner_file_that_is_back_by_then_is_left_as_it_is(
     assert waiting(store) == ["music"]
     assert not _file_lock.is_free(str(sign))
     assert open_files().count(str(sign)) == 1
-
-
-@pytest.mark.logs_errors
-@pytest.mark.usefixtures("_looks_always")
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # in a `__del__`
-@pytest.mark.skipif(sys.version_info[:2] != (3, 11), reason="follows the instructions of 3.11")
-def test_a_sign_of_life_whose_making_is_interrupted_is_given_the_next_time(
-    store: SQLiteStore, path: Path
-) -> None:
-    """Wherever that is, nobody waits for what nobody holds."""
-    (sign,) = path.parent.glob("*-owner-me")
-    files = [str(module.__file__) for module in (_liveness, _file_lock, _patience, sqlite)]
-    for number in count(1):
-        sign.unlink()
-        interrupter = Interrupter(number, files)
-        interrupter.begin()
-        try:
-            waiting(store)
-        except Interrupt:
-            pass
-        finally:
-            interrupter.end()
-        place = f"after an interrupt at {interrupter.place}"
-        assert Call(partial(waiting, store)).result() == [], place
-        assert not _file_lock.is_free(str(sign)), place
-        gc.collect()  # what the interrupt left
-        assert open_files().count(str(sign)) == 1, place
-        if interrupter.place is None:
-            break
-    assert number > 20
 
 
 # --- forks ---
