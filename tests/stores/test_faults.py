@@ -183,6 +183,38 @@ def test_a_log_that_is_missed_is_saved_at_exit(path: Path) -> None:
     assert found == [("music",), ("films",)]
 
 
+@pytest.mark.parametrize("is_lost", [False, True])
+def test_only_a_log_that_is_missed_is_closed_at_exit(
+    store: SQLiteStore, open_store: OpenStore, path: Path, is_lost: bool
+) -> None:
+    """A daemon thread may be at work still."""
+    submit(store, "music")
+    connection = writing_connection(store)
+    if is_lost:
+        lose_log(path)
+    store._saving()
+    if is_lost:
+        with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+            connection.execute("SELECT 1")
+        with closing(sqlite3.connect(path)) as tool:
+            assert tool.execute("SELECT library_id FROM tasks").fetchall() == [("music",)]
+    else:
+        submit(store, "films")
+        assert waiting(store) == ["music", "films"]
+
+
+def test_a_shm_that_the_dead_left_is_no_sign_of_a_lost_log(store: SQLiteStore, path: Path) -> None:
+    """Nobody but its own process is alive, and that has no connection."""
+    memory = path.with_name(f"{path.name}-shm")
+    submit(store, "music")
+    left = memory.read_bytes()
+    fork(store)
+    assert not memory.exists()
+    memory.write_bytes(left)
+    submit(store, "films")
+    assert waiting(store) == ["music", "films"]
+
+
 def test_a_reader_takes_no_other_log_for_the_one_that_is_lost(
     store: SQLiteStore, open_store: OpenStore, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -329,6 +361,7 @@ def break_down(store: SQLiteStore) -> None:
 
 
 @pytest.mark.parametrize("is_seen", [False, True])
+@pytest.mark.parametrize("is_replaced", [False, True])
 @pytest.mark.parametrize("reopen", [fork, break_down])
 def test_a_log_that_was_lost_is_missed_by_later_connections(
     store: SQLiteStore,
@@ -337,6 +370,7 @@ def test_a_log_that_was_lost_is_missed_by_later_connections(
     monkeypatch: pytest.MonkeyPatch,
     *,
     reopen: Callable[[SQLiteStore], None],
+    is_replaced: bool,
     is_seen: bool,
 ) -> None:
     """Another log would be taken for it, while others still use the first: the end of the file."""
@@ -346,7 +380,7 @@ def test_a_log_that_was_lost_is_missed_by_later_connections(
     assert waiting(other) == ["music"]
     with closing(sqlite3.connect(path)) as tool:
         tool.execute("PRAGMA wal_checkpoint")
-        path.with_name(f"{path.name}-wal").unlink()
+        lose_log(path, is_replaced=is_replaced)
         if is_seen:
             with pytest.raises(StoreError, match="was deleted or replaced while it was in use"):
                 submit(store, "films")

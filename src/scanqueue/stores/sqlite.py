@@ -291,8 +291,12 @@ def _save_lost_log(
     That of a service whose scans do not end would be open when the process ends.
     """
     if file.misses(file.log) and writers.hold(_FORK_PATIENCE):
-        readers.hold(_FORK_PATIENCE)
-        writer.close()
+        try:
+            readers.hold(_FORK_PATIENCE)
+            writer.close()
+        finally:  # no other connection is made any more
+            readers.let_go()
+            writers.let_go()
 
 
 def _close(writer: Writer, readers: Readers, signs: list[Liveness]) -> None:
