@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import sqlite3
+import threading
+import time
 from contextlib import closing
 from pathlib import Path
 
@@ -16,7 +18,7 @@ from scanqueue.records import Counts, Slot, TaskRecord
 from scanqueue.stores import _sqlite_table
 from scanqueue.stores.sqlite import SQLiteStore
 from tests.bare_queue import DONE, NOON
-from tests.stores.tools import Call, claim, edit, spoil, submit, waiting
+from tests.stores.tools import PATIENCE, Call, claim, edit, spoil, submit, waiting
 
 BROKEN = [
     ("status", "banana"),
@@ -70,6 +72,36 @@ def test_a_record_that_cannot_be_read_blocks_nobody(
     submit(store, "broken")
     assert claim(store).library_id == "music"
     assert claim(store).library_id == "broken"
+
+
+@pytest.mark.logs_errors
+def test_a_record_that_cannot_be_read_is_told_of_in_a_shared_transaction(
+    store: SQLiteStore, path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """By the block that meets it, which is not the first of its transaction."""
+    broken = submit(store, "broken")
+    spoil(path, broken.id, "status", "banana")
+    inside, go_on = threading.Event(), threading.Event()
+
+    def stay() -> None:
+        with store.write():
+            inside.set()
+            assert go_on.wait(PATIENCE)
+
+    def meet() -> None:
+        with store.write() as table:
+            assert table.get(broken.id) is None
+
+    first = Call(stay)
+    assert inside.wait(PATIENCE)
+    second = Call(meet)
+    while store._writers._arrivals == 0 and second.is_alive():
+        time.sleep(0)
+    go_on.set()
+    first.result()
+    second.result()
+    (record,) = [record for record in caplog.records if record.levelname == "ERROR"]
+    assert vars(record)["scanqueue_path"] == str(path)
 
 
 @pytest.mark.logs_errors

@@ -185,7 +185,7 @@ def test_a_log_that_is_missed_is_saved_at_exit(path: Path) -> None:
 
 @pytest.mark.parametrize("is_lost", [False, True])
 def test_only_a_log_that_is_missed_is_closed_at_exit(
-    store: SQLiteStore, open_store: OpenStore, path: Path, is_lost: bool
+    store: SQLiteStore, path: Path, is_lost: bool
 ) -> None:
     """A daemon thread may be at work still."""
     submit(store, "music")
@@ -199,6 +199,7 @@ def test_only_a_log_that_is_missed_is_closed_at_exit(
         with closing(sqlite3.connect(path)) as tool:
             assert tool.execute("SELECT library_id FROM tasks").fetchall() == [("music",)]
     else:
+        assert connection.execute("SELECT 1").fetchone() == (1,)
         submit(store, "films")
         assert waiting(store) == ["music", "films"]
 
