@@ -703,7 +703,7 @@ def test_a_fork_during_a_long_transaction_cannot_be_used(
     store: SQLiteStore, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The child is refused, rather than that it loses what it writes; the parent works on."""
-    monkeypatch.setattr(sqlite, "_FORK_PATIENCE", 0.001)
+    monkeypatch.setattr(sqlite, "_PATIENCE", 0.001)
 
     def child() -> None:
         with pytest.raises(StoreError, match="was in use when this process was forked"):
@@ -776,7 +776,7 @@ def test_a_fork_while_the_store_is_opened_leaves_the_opening_alone(
     store: SQLiteStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The parent goes on with it; the child cannot use the file."""
-    monkeypatch.setattr(sqlite, "_FORK_PATIENCE", 0.0)
+    monkeypatch.setattr(sqlite, "_PATIENCE", 0.0)
     with store._opening:
         store.before_fork()
         assert not store._is_quiet

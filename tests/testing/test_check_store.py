@@ -75,7 +75,7 @@ def test_the_store_in_a_file_keeps_all_promises(
     durability: Literal["full", "normal"], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """However sure it is of the disk."""
-    monkeypatch.setattr(sqlite, "_FORK_PATIENCE", 0.1)  # for a write that lasts all the while
+    monkeypatch.setattr(sqlite, "_PATIENCE", 0.1)  # for a write that lasts all the while
     check_file(partial(SQLiteStore, durability=durability), tmp_path)
 
 

@@ -184,7 +184,8 @@ def answer_of(block: Block[T], explain: Callable[[BaseException], BaseException]
         block: The block.
         explain: What an error of the database is to be replaced by.
     """
-    group, block.group, error, block.error = block.group, None, block.error, None
+    group, error = block.group, block.error
+    block.group = block.error = None  # the group knows the block, too: a cycle would be left
     assert group is not None
     if error is None and group.failure is None:
         return block.answer

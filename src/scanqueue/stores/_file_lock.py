@@ -29,7 +29,7 @@ _MODE = 0o644
 
 
 class LockFile(FileIO):
-    """A file to lock, made if need be. A number might get lost to an interrupt, and its lock stay.
+    """A file to lock, made if need be, and open as long as somebody knows it.
 
     One that is still open when the interpreter exits is no mistake, as it is with other files.
 
@@ -38,8 +38,9 @@ class LockFile(FileIO):
     """
 
     def __init__(self, path: str) -> None:
-        super().__init__(path, "a+")
+        super().__init__(path, "a+")  # not by an opener: its number might get lost to an interrupt
         self.identity = identity(os.fstat(self.fileno()))
+        """What tells it from a file that has its name later."""
 
     def __del__(self) -> None:
         self.close()

@@ -34,8 +34,8 @@ logger: Logger = getLogger(__name__)
 _clock: Final = SystemClock()
 """Not that of the service: files are looked at in real time, whatever a fake clock says."""
 
-_FORK_PATIENCE = 1.0
-"""Seconds that a fork waits for transactions of other threads."""
+_PATIENCE = 1.0
+"""Seconds that a fork, or the exit, waits for transactions of other threads."""
 
 _LOOK_INTERVAL = 0.05
 """Seconds between two looks at the sign of life, which cost as much as a submission in memory."""
@@ -257,11 +257,11 @@ class SQLiteStore:
     def before_fork(self) -> None:
         """Close all connections; they are opened again at the next use."""
         self._opens, self._is_held, self._is_quiet = True, False, False
-        self._opens = not self._opening.acquire(timeout=_FORK_PATIENCE)
-        self._is_held = self._writers.hold(_FORK_PATIENCE)
+        self._opens = not self._opening.acquire(timeout=_PATIENCE)
+        self._is_held = self._writers.hold(_PATIENCE)
         if self._is_held:
             self._writer.close()
-        self._is_quiet = self._readers.hold(_FORK_PATIENCE) and self._is_held and not self._opens
+        self._is_quiet = self._readers.hold(_PATIENCE) and self._is_held and not self._opens
 
     def after_fork_in_parent(self) -> None:
         """Let writers and readers in again."""
@@ -288,11 +288,11 @@ def _save_lost_log(
 ) -> None:
     """Close a log that is gone: the last process that has it open saves what it held.
 
-    That of a service whose scans do not end would be open when the process ends.
+    A service whose scans do not end has not closed it, and a process that ends saves nothing.
     """
-    if file.misses(file.log) and writers.hold(_FORK_PATIENCE):
+    if file.misses(file.log) and writers.hold(_PATIENCE):
         try:
-            readers.hold(_FORK_PATIENCE)
+            readers.hold(_PATIENCE)
             writer.close()
         finally:  # no other connection is made any more
             readers.let_go()
